@@ -1,0 +1,148 @@
+//! The contract of an environment: many episodes side by side, in the caller's buffers.
+
+use serde::{Deserialize, Serialize};
+
+/// How an episode stands after a step. Never a bare "done": a terminated episode is worth nothing more, a truncated
+/// one goes on beyond what we watch, and its value must be bootstrapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum End {
+    /// The episode goes on.
+    #[default]
+    Running,
+    /// The episode reached an end of its own, such as ruin.
+    Terminated,
+    /// We stopped watching: a time limit, or the end of the data.
+    Truncated,
+}
+
+/// What happens in the step that ends an episode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AutoReset {
+    /// The same step returns the first observation of the next episode, and the terminal one beside it.
+    #[default]
+    SameStep,
+    /// The episode stays ended: later steps repeat its terminal observation with reward zero.
+    Disabled,
+}
+
+/// What an agent may do.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum ActionSpec {
+    /// One of `n` choices; an action is its index, written as a float.
+    Discrete {
+        /// Number of choices.
+        n: usize,
+    },
+    /// `dim` real numbers; the environment clips each to `[low, high]`.
+    Continuous {
+        /// Length of the action vector.
+        dim: usize,
+        /// Lowest value that has an effect.
+        low: f32,
+        /// Highest value that has an effect.
+        high: f32,
+    },
+}
+
+impl ActionSpec {
+    /// Floats an action takes in an action buffer.
+    #[must_use]
+    pub fn width(self) -> usize {
+        match self {
+            Self::Discrete { .. } => 1,
+            Self::Continuous { dim, .. } => dim,
+        }
+    }
+
+    /// Numbers a policy head puts out for it: logits, or means.
+    #[must_use]
+    pub fn head_width(self) -> usize {
+        match self {
+            Self::Discrete { n } => n,
+            Self::Continuous { dim, .. } => dim,
+        }
+    }
+}
+
+/// What an observation holds: one name per column, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservationSpec {
+    /// The columns' names.
+    pub names: Vec<String>,
+}
+
+impl ObservationSpec {
+    /// Floats in one observation.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.names.len()
+    }
+}
+
+/// Where a step writes, row-major, one row an environment.
+#[derive(Debug)]
+pub struct StepBuffers<'a> {
+    /// `[n_envs × observation]`: what the agent sees next.
+    pub observations: &'a mut [f32],
+    /// `[n_envs]`: rewards of this step.
+    pub rewards: &'a mut [f32],
+    /// `[n_envs]`: how each episode stands.
+    pub ends: &'a mut [End],
+    /// `[n_envs × observation]`: rows of ended episodes hold their last observation, other rows are left alone.
+    pub terminal_observations: &'a mut [f32],
+}
+
+/// `n_envs` episodes advancing in lock step. A step allocates nothing, and what environment `i` does depends on the
+/// seed, its own index and its own actions alone.
+pub trait BatchedEnv: Send {
+    /// Number of episodes side by side.
+    fn n_envs(&self) -> usize;
+    /// What an observation holds.
+    fn observation_spec(&self) -> &ObservationSpec;
+    /// What an action is.
+    fn action_spec(&self) -> ActionSpec;
+    /// Starts every episode anew from `seed` and writes the first observations, `[n_envs × observation]`.
+    fn reset(&mut self, seed: u64, observations: &mut [f32]);
+    /// Takes `actions`, `[n_envs × action width]`, and writes what follows.
+    fn step(&mut self, actions: &[f32], out: &mut StepBuffers<'_>);
+}
+
+/// Owned buffers for [`BatchedEnv::step`].
+#[derive(Debug, Clone)]
+pub struct StepStorage {
+    /// See [`StepBuffers::observations`].
+    pub observations: Vec<f32>,
+    /// See [`StepBuffers::rewards`].
+    pub rewards: Vec<f32>,
+    /// See [`StepBuffers::ends`].
+    pub ends: Vec<End>,
+    /// See [`StepBuffers::terminal_observations`].
+    pub terminal_observations: Vec<f32>,
+}
+
+impl StepStorage {
+    /// Buffers that fit `env`.
+    #[must_use]
+    pub fn for_env(env: &dyn BatchedEnv) -> Self {
+        let (n, width) = (env.n_envs(), env.observation_spec().width());
+        Self {
+            observations: vec![0.0; n * width],
+            rewards: vec![0.0; n],
+            ends: vec![End::Running; n],
+            terminal_observations: vec![0.0; n * width],
+        }
+    }
+
+    /// The buffers, lent.
+    pub fn buffers(&mut self) -> StepBuffers<'_> {
+        StepBuffers {
+            observations: &mut self.observations,
+            rewards: &mut self.rewards,
+            ends: &mut self.ends,
+            terminal_observations: &mut self.terminal_observations,
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The data folder: Parquet by venue, symbol, timeframe, content and year, and a catalogue.
+//!
+//! A data set is written to a folder named after its content, then the catalogue's one row is changed in one
+//! transaction, then what it pointed to before is removed. A kill at any moment leaves the old set or the new one.
+
+mod parquet;
+
+use std::path::{Path, PathBuf};
+
+use cambist_core::{InstrumentId, MarketTape, PriceSide, Timeframe, UnixNanos, VolumeKind};
+use cambist_store::{Database, FileError, create_folder};
+use serde::{Deserialize, Serialize};
+use sqlx::Row;
+
+use crate::check::Report;
+use crate::error::DataError;
+use crate::synth::Truth;
+
+const MIGRATIONS: &[&str] = &["CREATE TABLE data_set (
+    symbol TEXT NOT NULL,
+    venue TEXT NOT NULL,
+    timeframe TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    entry TEXT NOT NULL,
+    PRIMARY KEY (symbol, venue, timeframe)
+)"];
+
+/// What names a data set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataSetKey {
+    /// What is traded.
+    pub symbol: InstrumentId,
+    /// Where it is traded.
+    pub venue: String,
+    /// The length of a bar.
+    pub timeframe: Timeframe,
+}
+
+impl std::fmt::Display for DataSetKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} ({})", self.symbol, self.timeframe, self.venue)
+    }
+}
+
+/// A catalogue entry.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DataSet {
+    /// Its name.
+    pub key: DataSetKey,
+    /// Which price its bars are made of.
+    pub price_side: PriceSide,
+    /// What its volumes count.
+    pub volume_kind: VolumeKind,
+    /// Number of bars.
+    pub n_bars: usize,
+    /// Open time of the first bar.
+    pub first: UnixNanos,
+    /// Open time of the last bar.
+    pub last: UnixNanos,
+    /// [`MarketTape::fingerprint`].
+    pub fingerprint: String,
+    /// Where it came from: the command's words.
+    pub origin: String,
+    /// What the import's checks saw; none for synthetic and resampled bars.
+    pub report: Option<Report>,
+    /// Whether a `truth.parquet` lies beside the bars.
+    pub has_truth: bool,
+}
+
+/// A folder of data sets with its catalogue.
+#[derive(Debug)]
+pub struct DataFolder {
+    root: PathBuf,
+    database: Database,
+}
+
+impl DataFolder {
+    /// Opens or creates the data folder at `root`.
+    ///
+    /// # Errors
+    /// When the folder or its catalogue cannot be opened.
+    pub fn open(root: &Path) -> Result<Self, DataError> {
+        let database = Database::open(&root.join("catalogue.sqlite"), MIGRATIONS)?;
+        Ok(Self { root: root.to_owned(), database })
+    }
+
+    /// Stores `tape` as the data set of its symbol, `venue` and timeframe, in the place of an earlier one.
+    ///
+    /// # Errors
+    /// When a name cannot be used, or a file or the catalogue cannot be written; the earlier set then stays.
+    pub fn put(
+        &self,
+        tape: &MarketTape,
+        venue: &str,
+        origin: &str,
+        report: Option<Report>,
+        truth: Option<&Truth>,
+    ) -> Result<DataSet, DataError> {
+        check_name("symbol", &tape.instrument.0)?;
+        check_name("venue", venue)?;
+        let (Some(&first), Some(&last)) = (tape.open_time.first(), tape.open_time.last()) else {
+            return Err(DataError::NoBars("the tape is empty".into()));
+        };
+        let symbol = tape.instrument.clone();
+        let set = DataSet {
+            key: DataSetKey { symbol, venue: venue.to_owned(), timeframe: tape.timeframe },
+            price_side: tape.price_side,
+            volume_kind: tape.volume_kind,
+            n_bars: tape.len(),
+            first: UnixNanos(first),
+            last: UnixNanos(last),
+            fingerprint: tape.fingerprint(),
+            origin: origin.to_owned(),
+            report,
+            has_truth: truth.is_some(),
+        };
+        let place = self.place(&set);
+        create_folder(&place)?;
+        parquet::write_years(tape, &place)?;
+        if let Some(truth) = truth {
+            parquet::write_truth(tape, truth, &place)?;
+        }
+        self.commit(&set)?;
+        self.sweep(&set);
+        Ok(set)
+    }
+
+    /// The data set called `symbol` with bars of `timeframe`; `venue` may be left out when only one has it.
+    ///
+    /// # Errors
+    /// When there is none, or several.
+    pub fn find(&self, symbol: &str, venue: Option<&str>, timeframe: Timeframe) -> Result<DataSet, DataError> {
+        let all = self.list()?;
+        let fits = |s: &&DataSet| {
+            s.key.symbol.0 == symbol && s.key.timeframe == timeframe && venue.is_none_or(|v| v == s.key.venue)
+        };
+        let mut found: Vec<DataSet> = all.iter().filter(fits).cloned().collect();
+        let wanted = match venue {
+            Some(venue) => format!("{symbol} {timeframe} ({venue})"),
+            None => format!("{symbol} {timeframe}"),
+        };
+        match found.len() {
+            1 => Ok(found.remove(0)),
+            0 => {
+                let known = all.iter().map(|s| s.key.to_string()).collect();
+                Err(DataError::NoSuchSet { wanted, folder: self.root.clone(), known })
+            }
+            _ => Err(DataError::Ambiguous { wanted, venues: found.into_iter().map(|s| s.key.venue).collect() }),
+        }
+    }
+
+    /// Reads the bars of `set` and checks them against its fingerprint.
+    ///
+    /// # Errors
+    /// When a file cannot be read or the bars are not those that were stored.
+    pub fn load(&self, set: &DataSet) -> Result<MarketTape, DataError> {
+        let place = self.place(set);
+        let key = &set.key;
+        let mut tape = MarketTape::empty(key.symbol.clone(), key.timeframe, set.price_side, set.volume_kind);
+        parquet::read_years(&place, &mut tape)?;
+        let found = tape.fingerprint();
+        if found != set.fingerprint {
+            return Err(DataError::Damaged { folder: place, found, wanted: set.fingerprint.clone() });
+        }
+        Ok(tape)
+    }
+
+    /// All data sets, by symbol, venue and timeframe.
+    ///
+    /// # Errors
+    /// When the catalogue cannot be read.
+    pub fn list(&self) -> Result<Vec<DataSet>, DataError> {
+        let query = sqlx::query("SELECT symbol, entry FROM data_set ORDER BY symbol, venue, timeframe");
+        let rows = self.database.run(query.fetch_all(self.database.pool()))?;
+        let mut sets = Vec::with_capacity(rows.len());
+        for row in rows {
+            let (symbol, entry): (String, String) = (row.get(0), row.get(1));
+            sets.push(serde_json::from_str(&entry).map_err(|e| DataError::BadEntry(symbol, e.to_string()))?);
+        }
+        Ok(sets)
+    }
+
+    /// Where the Parquet files of `set` lie.
+    #[must_use]
+    pub fn place(&self, set: &DataSet) -> PathBuf {
+        let short = set.fingerprint.get(..16).unwrap_or(&set.fingerprint);
+        self.series(set).join(short)
+    }
+
+    fn series(&self, set: &DataSet) -> PathBuf {
+        self.root.join(&set.key.venue).join(&set.key.symbol.0).join(set.key.timeframe.to_string())
+    }
+
+    fn commit(&self, set: &DataSet) -> Result<(), DataError> {
+        let entry =
+            serde_json::to_string(set).map_err(|e| DataError::BadEntry(set.key.to_string(), e.to_string()))?;
+        let query = sqlx::query(
+            "INSERT INTO data_set (symbol, venue, timeframe, fingerprint, entry) VALUES (?, ?, ?, ?, ?)
+             ON CONFLICT DO UPDATE SET fingerprint = excluded.fingerprint, entry = excluded.entry",
+        )
+        .bind(&set.key.symbol.0)
+        .bind(&set.key.venue)
+        .bind(set.key.timeframe.to_string())
+        .bind(&set.fingerprint)
+        .bind(entry);
+        self.database.run(query.execute(self.database.pool()))?;
+        Ok(())
+    }
+
+    /// Removes what earlier or interrupted imports of the series left; failing to is harmless.
+    fn sweep(&self, set: &DataSet) {
+        let keep = self.place(set);
+        let Ok(entries) = std::fs::read_dir(self.series(set)) else { return };
+        for path in entries.filter_map(|e| e.ok().map(|e| e.path())).filter(|p| *p != keep) {
+            let _ = std::fs::remove_dir_all(path);
+        }
+    }
+}
+
+fn check_name(what: &'static str, name: &str) -> Result<(), DataError> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(allowed) {
+        return Err(DataError::BadName { what, name: name.to_owned() });
+    }
+    Ok(())
+}
+
+/// Reads the truth stored beside `set`, if any.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn load_truth(folder: &DataFolder, set: &DataSet) -> Result<Option<Truth>, DataError> {
+    let path = folder.place(set).join(parquet::TRUTH);
+    if !set.has_truth {
+        return Ok(None);
+    }
+    if !path.is_file() {
+        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+        return Err(FileError::on("read", &path)(missing).into());
+    }
+    parquet::read_truth(&path).map(Some)
+}
