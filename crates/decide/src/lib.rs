@@ -1,1 +1,209 @@
-//! stub
+//! The decision path: observe → filter → policy → size → gate. What happens here happens nowhere else, so training,
+//! backtest and live decide alike (invariant 1).
+//!
+//! The policy stands between [`DecisionPath::observe`] and [`DecisionPath::order`]; the caller runs it, because it runs
+//! for many environments at once.
+
+use std::sync::Arc;
+
+pub use cambist_features::{FeatureView, Normaliser};
+use cambist_core::{ActionSpec, ObservationSpec};
+use cambist_risk::{Approved, Limits, Order, Standing};
+use serde::{Deserialize, Serialize};
+
+/// Columns an observation holds after the features: what the account stands like.
+pub const ACCOUNT_COLUMNS: [&str; 2] = ["account.position", "account.unrealised"];
+
+/// Bound of the account columns.
+const ACCOUNT_CLIP: f64 = 5.0;
+
+/// How an action becomes a target position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionKind {
+    /// Three choices: full short, flat, full long.
+    Discrete,
+    /// Any target in [−1, 1].
+    Continuous,
+}
+
+/// How a target becomes units.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sizing {
+    /// The target is a share of equity, counted after the costs of getting there.
+    EquityFraction,
+    /// The target is a share of the equity at the start, whatever was earned since.
+    FixedNotional,
+}
+
+/// What a decision depends on beside the policy.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct DecisionRules {
+    /// Kind of action.
+    pub action: ActionKind,
+    /// Targets nearer than this to the one held are not traded.
+    pub dead_band: f64,
+    /// Whether negative targets mean flat.
+    pub long_only: bool,
+    /// From target to units.
+    pub sizing: Sizing,
+    /// Value of a full position over equity.
+    pub leverage: f64,
+    /// One-way cost the sizing reckons with, as a fraction.
+    pub one_way_cost: f64,
+    /// Limits of the gate.
+    pub limits: Limits,
+}
+
+/// What the path sees of an account.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AccountView {
+    /// Equity at the last close.
+    pub equity: f64,
+    /// Equity at the start.
+    pub initial: f64,
+    /// Units held.
+    pub units: f64,
+    /// Profit not yet realised.
+    pub unrealised: f64,
+    /// The last close.
+    pub price: f64,
+    /// The target that led to the position held.
+    pub held_target: f64,
+}
+
+/// The path from a row of features and an account to an approved order.
+#[derive(Debug, Clone)]
+pub struct DecisionPath {
+    rules: DecisionRules,
+    normaliser: Arc<Normaliser>,
+    spec: ObservationSpec,
+}
+
+impl DecisionPath {
+    /// A path that sees the normaliser's columns and the account.
+    #[must_use]
+    pub fn new(rules: DecisionRules, normaliser: Arc<Normaliser>) -> Self {
+        let account = ACCOUNT_COLUMNS.iter().map(|&name| name.to_owned());
+        let names = normaliser.names.iter().cloned().chain(account).collect();
+        Self { rules, normaliser, spec: ObservationSpec { names } }
+    }
+
+    /// What an observation holds.
+    #[must_use]
+    pub fn observation_spec(&self) -> &ObservationSpec {
+        &self.spec
+    }
+
+    /// What an action is.
+    #[must_use]
+    pub fn action_spec(&self) -> ActionSpec {
+        match self.rules.action {
+            ActionKind::Discrete => ActionSpec::Discrete { n: 3 },
+            ActionKind::Continuous => ActionSpec::Continuous { dim: 1, low: -1.0, high: 1.0 },
+        }
+    }
+
+    /// Writes what the policy sees: normalised features, then the account.
+    pub fn observe(&self, features: &[f32], account: &AccountView, out: &mut [f32]) {
+        let (columns, rest) = out.split_at_mut(features.len());
+        self.normaliser.apply(features, columns);
+        let share = |money: f64| {
+            let share = if account.equity > 0.0 { money / account.equity } else { 0.0 };
+            share.clamp(-ACCOUNT_CLIP, ACCOUNT_CLIP) as f32
+        };
+        rest[0] = share(account.units * account.price);
+        rest[1] = 10.0 * share(account.unrealised);
+    }
+
+    /// The target position an action asks for, in [−1, 1].
+    #[must_use]
+    pub fn target(&self, action: f32) -> f64 {
+        let target = match self.rules.action {
+            ActionKind::Discrete => f64::from(action) - 1.0,
+            ActionKind::Continuous => f64::from(action),
+        };
+        // What is no number asks for nothing.
+        let target = if target.is_nan() { 0.0 } else { target.clamp(-1.0, 1.0) };
+        if self.rules.long_only { target.max(0.0) } else { target }
+    }
+
+    /// The order that leads to `target`, through dead band, sizing and gate; none when the position is kept or the
+    /// gate refuses.
+    #[must_use]
+    pub fn order(&self, target: f64, account: &AccountView) -> Option<Approved<Order>> {
+        let moved = (target - account.held_target).abs();
+        if moved <= self.rules.dead_band {
+            return None;
+        }
+        if target == 0.0 {
+            return (account.units != 0.0).then(|| self.rules.limits.flatten(0, account.units));
+        }
+        let units = self.size(target, account) - account.units;
+        let standing = Standing { equity: account.equity, units: account.units, price: account.price };
+        self.rules.limits.approve(Order { instrument: 0, units }, &standing).ok()
+    }
+
+    /// Units of a position of `target`.
+    fn size(&self, target: f64, account: &AccountView) -> f64 {
+        let exposure = target * self.rules.leverage;
+        match self.rules.sizing {
+            Sizing::FixedNotional => exposure * account.initial / account.price,
+            Sizing::EquityFraction => {
+                // Solves units · price = exposure · (equity − cost · price · |units − held|).
+                let sign = if exposure * account.equity > account.units * account.price { 1.0 } else { -1.0 };
+                let cost = sign * self.rules.one_way_cost;
+                exposure * (account.equity / account.price + cost * account.units) / (1.0 + exposure * cost)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(rules: DecisionRules) -> DecisionPath {
+        DecisionPath::new(rules, Arc::new(Normaliser::identity(&["x".to_owned()], 5.0)))
+    }
+
+    const RULES: DecisionRules = DecisionRules {
+        action: ActionKind::Continuous,
+        dead_band: 0.1,
+        long_only: false,
+        sizing: Sizing::EquityFraction,
+        leverage: 1.0,
+        one_way_cost: 0.001,
+        limits: Limits { max_exposure: 1.0 },
+    };
+
+    const FLAT: AccountView =
+        AccountView { equity: 1000.0, initial: 1000.0, units: 0.0, unrealised: 0.0, price: 10.0, held_target: 0.0 };
+
+    #[test]
+    fn a_full_position_is_full_after_its_costs() {
+        for (target, held) in [(1.0, 0.0), (1.0, -60.0), (-1.0, 40.0), (0.5, 90.0), (-0.5, -90.0)] {
+            let account = AccountView { units: held, held_target: 0.0, ..FLAT };
+            let units = path(RULES).order(target, &account).map_or(0.0, |o| o.get().units);
+            let equity = 1000.0 - 0.001 * 10.0 * units.abs();
+            assert!(((held + units) * 10.0 - target * equity).abs() < 1e-9, "{target} {held}: {units}");
+        }
+    }
+
+    #[test]
+    fn the_dead_band_holds_and_flat_is_flat() {
+        let account = AccountView { units: 50.0, held_target: 0.5, ..FLAT };
+        assert!(path(RULES).order(0.59, &account).is_none());
+        assert!(path(RULES).order(0.61, &account).is_some());
+        assert_eq!(path(RULES).order(0.0, &account).map(|o| o.get().units), Some(-50.0));
+    }
+
+    #[test]
+    fn actions_become_targets() {
+        let discrete = path(DecisionRules { action: ActionKind::Discrete, ..RULES });
+        assert_eq!([0.0, 1.0, 2.0].map(|a| discrete.target(a)), [-1.0, 0.0, 1.0]);
+        let long = path(DecisionRules { long_only: true, ..RULES });
+        assert_eq!([-3.0, 0.3, 7.0, f32::NAN].map(|a| (long.target(a) * 10.0).round()), [0.0, 3.0, 10.0, 0.0]);
+    }
+}

@@ -1,1 +1,282 @@
-//! stub
+//! The batched market environment: `n_envs` accounts over one shared tape.
+//!
+//! At the close of bar *t* an agent sees row *t* of the features and its account, and names a target; the order fills at
+//! the open of bar *t + 1*, the position is carried to that bar's close, and the reward is what equity did between the
+//! two closes. Observation and decision are those of `cambist-decide`, money moves in `cambist-execution`; what is here
+//! is the course of episodes.
+
+mod episode;
+mod reward;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use cambist_core::{ActionSpec, AutoReset, BatchedEnv, End, MarketTape, ObservationSpec, StepBuffers, UnixNanos};
+use cambist_decide::{AccountView, DecisionPath, FeatureView};
+use cambist_execution::{BarPrices, CostSplit, Engine, Ledger};
+
+pub use episode::{EpisodeLength, EpisodePlan, Starts};
+pub use reward::Reward;
+
+/// What every environment of a batch shares.
+#[derive(Debug, Clone)]
+pub struct MarketSpec {
+    /// The bars.
+    pub tape: Arc<MarketTape>,
+    /// Raw features, one row a bar.
+    pub features: Arc<FeatureView>,
+    /// From features and account to orders.
+    pub path: DecisionPath,
+    /// Costs and account rules.
+    pub engine: Engine,
+    /// What is rewarded.
+    pub reward: Reward,
+    /// Where episodes begin and end.
+    pub plan: EpisodePlan,
+    /// Rows episodes may see.
+    pub rows: Range<usize>,
+    /// Money at the start of an episode.
+    pub initial_cash: f64,
+}
+
+/// Why an environment cannot be made.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum MarketError {
+    /// Too few rows.
+    #[error("the window {window} has {n_rows} usable bars, an episode needs at least {needed}; the features need {warm_up} bars to warm up")]
+    TooShort {
+        /// Its first and last bar.
+        window: String,
+        /// Bars whose features are ready.
+        n_rows: usize,
+        /// Bars needed.
+        needed: usize,
+        /// Bars lost to warming up.
+        warm_up: usize,
+    },
+    /// The features stop being ready inside the window.
+    #[error("the features are not ready at {at}: an outage before it is longer than their warm-up; split the window there or use shorter features")]
+    Interrupted {
+        /// The first bar without features.
+        at: UnixNanos,
+    },
+    /// Features and bars do not fit.
+    #[error("there are {features} rows of features for {bars} bars")]
+    Rows {
+        /// Rows of features.
+        features: usize,
+        /// Bars.
+        bars: usize,
+    },
+}
+
+/// One environment's changing state.
+#[derive(Debug, Clone)]
+struct Course {
+    ledger: Ledger<1>,
+    row: usize,
+    last_row: usize,
+    held_target: f64,
+    episode: u64,
+    end: End,
+}
+
+/// What a judge wants to know of one environment after a step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Snapshot {
+    /// The bar whose close this is.
+    pub row: usize,
+    /// Equity.
+    pub equity: f64,
+    /// Value of the position over equity, signed.
+    pub exposure: f64,
+    /// Costs paid since the episode began.
+    pub costs: CostSplit,
+    /// Financing since the episode began.
+    pub financing: f64,
+    /// Value traded since the episode began.
+    pub traded: f64,
+}
+
+/// The environment.
+#[derive(Debug)]
+pub struct MarketEnv {
+    spec: MarketSpec,
+    courses: Vec<Course>,
+    first_env: u64,
+    seed: u64,
+    autoreset: AutoReset,
+}
+
+impl MarketEnv {
+    /// `n_envs` environments, the first of which has the index `first_env` in the whole batch: what an environment does
+    /// depends on its index, not on how the batch is cut.
+    ///
+    /// # Errors
+    /// When the window cannot hold an episode, or its features are not ready throughout.
+    pub fn new(
+        mut spec: MarketSpec,
+        n_envs: usize,
+        first_env: u64,
+        autoreset: AutoReset,
+    ) -> Result<Self, MarketError> {
+        let (features, bars) = (spec.features.n_rows(), spec.tape.len());
+        if features != bars {
+            return Err(MarketError::Rows { features, bars });
+        }
+        spec.rows = usable(&spec)?;
+        let course = Course {
+            ledger: Ledger::new(spec.initial_cash),
+            row: spec.rows.start,
+            last_row: spec.rows.end - 1,
+            held_target: 0.0,
+            episode: 0,
+            end: End::Running,
+        };
+        let mut env = Self { spec, courses: vec![course; n_envs], first_env, seed: 0, autoreset };
+        (0..n_envs).for_each(|index| env.begin(index));
+        Ok(env)
+    }
+
+    /// The rows episodes see: those of the window whose features are ready.
+    #[must_use]
+    pub fn rows(&self) -> Range<usize> {
+        self.spec.rows.clone()
+    }
+
+    /// How environment `index` stands.
+    ///
+    /// # Panics
+    /// When there is no such environment.
+    #[must_use]
+    pub fn snapshot(&self, index: usize) -> Snapshot {
+        let course = &self.courses[index];
+        let equity = course.ledger.equity();
+        Snapshot {
+            row: course.row,
+            equity,
+            exposure: if equity > 0.0 { course.ledger.position(0).value() / equity } else { 0.0 },
+            costs: *course.ledger.costs(),
+            financing: course.ledger.financing(),
+            traded: course.ledger.traded(),
+        }
+    }
+
+    fn begin(&mut self, index: usize) {
+        let course = &mut self.courses[index];
+        let episode = self.spec.plan.draw(&self.spec.rows, self.seed, self.first_env + index as u64, course.episode);
+        course.ledger = Ledger::new(self.spec.initial_cash);
+        course.row = episode.start;
+        course.last_row = episode.end - 1;
+        course.ledger.mark(0, self.spec.tape.close[course.row]);
+        course.held_target = 0.0;
+        course.end = End::Running;
+    }
+
+    fn observe(&self, index: usize, out: &mut [f32]) {
+        let course = &self.courses[index];
+        self.spec.path.observe(self.spec.features.row(course.row), &account(course), out);
+    }
+
+    /// One bar of one environment: order at the open, carry to the close. Returns the reward.
+    fn advance(&mut self, index: usize, action: f32) -> f32 {
+        let Self { spec, courses, .. } = self;
+        let course = &mut courses[index];
+        let before = course.ledger.equity();
+        let target = spec.path.target(action);
+        let order = spec.path.order(target, &account(course));
+        let tape = &spec.tape;
+        let next = course.row + 1;
+        let bar = BarPrices { open: tape.open[next], high: tape.high[next], low: tape.low[next], close: tape.close[next] };
+        if let Some(order) = order {
+            spec.engine.open(&mut course.ledger, order, bar.open);
+            course.held_target = target;
+        }
+        let seconds = (tape.open_time[next] - tape.open_time[course.row]) as f64 * 1e-9;
+        let ruined = spec.engine.carry(&mut course.ledger, 0, &bar, seconds);
+        course.row = next;
+        course.end = if ruined {
+            End::Terminated
+        } else if next == course.last_row {
+            End::Truncated
+        } else {
+            End::Running
+        };
+        spec.reward.of(before, &course.ledger) as f32
+    }
+}
+
+fn account(course: &Course) -> AccountView {
+    let position = course.ledger.position(0);
+    AccountView {
+        equity: course.ledger.equity(),
+        initial: course.ledger.initial(),
+        units: position.units,
+        unrealised: position.unrealised(),
+        price: position.mark,
+        held_target: course.held_target,
+    }
+}
+
+fn usable(spec: &MarketSpec) -> Result<Range<usize>, MarketError> {
+    let window = spec.rows.clone();
+    let (tape, ready) = (&spec.tape, &spec.features.ready);
+    let start = window.clone().find(|&row| ready[row]).unwrap_or(window.end);
+    if let Some(row) = (start..window.end).find(|&row| !ready[row]) {
+        return Err(MarketError::Interrupted { at: UnixNanos(tape.open_time[row]) });
+    }
+    let (n_rows, needed) = (window.end - start, spec.plan.needed_rows());
+    if n_rows < needed {
+        let name = |row: usize| tape.open_time.get(row).map_or("nothing".to_owned(), |&t| UnixNanos(t).to_string());
+        let shown = format!("{} to {}", name(window.start), name(window.end.saturating_sub(1)));
+        return Err(MarketError::TooShort { window: shown, n_rows, needed, warm_up: start - window.start });
+    }
+    Ok(start..window.end)
+}
+
+impl BatchedEnv for MarketEnv {
+    fn n_envs(&self) -> usize {
+        self.courses.len()
+    }
+
+    fn observation_spec(&self) -> &ObservationSpec {
+        self.spec.path.observation_spec()
+    }
+
+    fn action_spec(&self) -> ActionSpec {
+        self.spec.path.action_spec()
+    }
+
+    fn reset(&mut self, seed: u64, observations: &mut [f32]) {
+        self.seed = seed;
+        let width = self.observation_spec().width();
+        for (index, row) in observations.chunks_exact_mut(width).enumerate() {
+            self.courses[index].episode = 0;
+            self.begin(index);
+            self.observe(index, row);
+        }
+    }
+
+    fn step(&mut self, actions: &[f32], out: &mut StepBuffers<'_>) {
+        let width = self.observation_spec().width();
+        for (index, &action) in actions.iter().enumerate().take(self.courses.len()) {
+            let row = &mut out.observations[index * width..(index + 1) * width];
+            if self.courses[index].end == End::Running {
+                out.rewards[index] = self.advance(index, action);
+            } else {
+                out.rewards[index] = 0.0;
+            }
+            let end = self.courses[index].end;
+            out.ends[index] = end;
+            self.observe(index, row);
+            if end != End::Running {
+                out.terminal_observations[index * width..(index + 1) * width].copy_from_slice(row);
+                if self.autoreset == AutoReset::SameStep {
+                    self.courses[index].episode += 1;
+                    self.begin(index);
+                    self.observe(index, row);
+                }
+            }
+        }
+    }
+}

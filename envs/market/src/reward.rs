@@ -1,0 +1,42 @@
+//! What a step is worth.
+
+use cambist_execution::Ledger;
+
+/// Equity below this share of its start counts as this share, so that the reward of ruin is finite.
+const FLOOR: f64 = 1e-3;
+
+/// The reward of a step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Reward {
+    /// `scale · ln(equity after / equity before)`.
+    LogEquity {
+        /// Factor.
+        scale: f64,
+    },
+    /// `scale · (Δequity / initial equity − risk_aversion · (position value / initial equity)²)`: simple returns on a
+    /// fixed stake, with a price on risk.
+    Simple {
+        /// Factor.
+        scale: f64,
+        /// λ.
+        risk_aversion: f64,
+    },
+}
+
+impl Reward {
+    /// The reward of a step that took equity from `before` to what `ledger` says now.
+    #[must_use]
+    pub fn of(&self, before: f64, ledger: &Ledger<1>) -> f64 {
+        let (after, initial) = (ledger.equity(), ledger.initial());
+        match *self {
+            Self::LogEquity { scale } => {
+                let floor = FLOOR * initial;
+                scale * libm::log(after.max(floor) / before.max(floor))
+            }
+            Self::Simple { scale, risk_aversion } => {
+                let exposure = ledger.position(0).value() / initial;
+                scale * ((after - before) / initial - risk_aversion * exposure * exposure)
+            }
+        }
+    }
+}
