@@ -1,1 +1,14 @@
-//! stub
+//! Networks that learn, behind one seam: a [`Learner`] turns rows of a rollout and a loss on its outputs into a step of
+//! its weights.
+//!
+//! The loss lives with the algorithm (`cambist-ppo`) and sees outputs only, so every learner trains by the same one.
+//! [`fused::FusedLearner`] is the CPU implementation for perceptrons: a tile of rows goes through forward, loss and
+//! backward while it is in cache. [`reference`] is the same in plain f64, to be checked against.
+
+pub mod fused;
+pub mod init;
+pub mod learner;
+pub mod reference;
+
+pub use fused::FusedLearner;
+pub use learner::{LearnError, Learner, OutputLoss, Rows, Step, Sums, TileGradients, TileOutputs};

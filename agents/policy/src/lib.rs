@@ -1,1 +1,17 @@
-//! stub
+//! A trained policy at work: forward passes, heads, weights. Small and exact, without a tensor library.
+//!
+//! Every output element is one chain of fused multiply-adds in index order, and exp and tanh are our own, so AVX-512,
+//! AVX2 and plain code give equal bits (invariant 5). [`kernels`] is the one module of the workspace with `unsafe`.
+
+pub mod actor_critic;
+pub mod head;
+pub mod kernels;
+pub mod math;
+pub mod mlp;
+pub mod weights;
+
+pub use actor_critic::{ActorCritic, ActorCriticSpec, MlpPolicy, Scratch};
+pub use head::Head;
+pub use kernels::Instructions;
+pub use mlp::{Activation, Layer, MlpSpec};
+pub use weights::WeightsError;

@@ -1,0 +1,84 @@
+//! Initial weights.
+
+use cambist_core::rng::{Purpose, Stream};
+use cambist_policy::{ActorCritic, ActorCriticSpec, Layer};
+
+/// Gains of orthogonal initialisation, as PPO implementations use them (Huang et al. 2022, "The 37 implementation
+/// details of proximal policy optimization", detail 2).
+const HIDDEN_GAIN: f64 = std::f64::consts::SQRT_2;
+const ACTOR_GAIN: f64 = 0.01;
+const CRITIC_GAIN: f64 = 1.0;
+
+/// Orthogonal weights (Saxe, McClelland & Ganguli 2014), zero biases, log deviations `log_deviation`.
+#[must_use]
+pub fn orthogonal(spec: &ActorCriticSpec, seed: u64, log_deviation: f32) -> Option<ActorCritic> {
+    let mut parameters = vec![0.0; spec.n_parameters()];
+    let actor = spec.actor().layers(0);
+    let critic = spec.critic().layers(spec.actor().n_parameters());
+    let mut index = 0;
+    for (layers, last_gain) in [(&actor, ACTOR_GAIN), (&critic, CRITIC_GAIN)] {
+        for (depth, layer) in layers.iter().enumerate() {
+            let gain = if depth + 1 == layers.len() { last_gain } else { HIDDEN_GAIN };
+            let mut stream = Stream::new(seed, Purpose::Weights, index);
+            fill_orthogonal(layer, gain, &mut stream, &mut parameters);
+            index += 1;
+        }
+    }
+    let own = parameters.len() - spec.head.n_parameters();
+    parameters[own..].fill(log_deviation);
+    ActorCritic::new(spec.clone(), parameters)
+}
+
+/// Rows or columns, whichever are shorter, become orthonormal times `gain`: Gram–Schmidt, twice for exactness, on
+/// normal draws.
+fn fill_orthogonal(layer: &Layer, gain: f64, stream: &mut Stream, parameters: &mut [f32]) {
+    let (rows, columns) = (layer.inputs, layer.outputs);
+    let (n_vectors, length) = (rows.min(columns), rows.max(columns));
+    let mut basis: Vec<Vec<f64>> = Vec::with_capacity(n_vectors);
+    while basis.len() < n_vectors {
+        let mut v: Vec<f64> = (0..length).map(|_| stream.normal()).collect();
+        for _ in 0..2 {
+            for b in &basis {
+                let dot: f64 = v.iter().zip(b).map(|(x, y)| x * y).sum();
+                v.iter_mut().zip(b).for_each(|(x, y)| *x -= dot * y);
+            }
+        }
+        let norm = v.iter().map(|x| x * x).sum::<f64>().sqrt();
+        v.iter_mut().for_each(|x| *x /= norm);
+        basis.push(v);
+    }
+    for i in 0..rows {
+        for j in 0..columns {
+            let value = if rows >= columns { basis[j][i] } else { basis[i][j] };
+            parameters[layer.weight + i * columns + j] = (gain * value) as f32;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cambist_policy::{Activation, Head};
+
+    #[test]
+    fn weights_are_orthogonal() {
+        let spec = ActorCriticSpec {
+            observation: 5,
+            hidden: vec![16, 8],
+            activation: Activation::Tanh,
+            head: Head::Gaussian { dim: 2 },
+        };
+        let agent = orthogonal(&spec, 3, -0.5).unwrap();
+        assert_eq!(agent.log_deviation(), [-0.5, -0.5]);
+        // 16 × 8: the columns are orthogonal with length √2.
+        let layer = agent.actor()[1];
+        let at = |i: usize, j: usize| f64::from(agent.parameters[layer.weight + i * 8 + j]);
+        for j in 0..8 {
+            for l in 0..8 {
+                let dot: f64 = (0..16).map(|i| at(i, j) * at(i, l)).sum();
+                let wanted = if j == l { 2.0 } else { 0.0 };
+                assert!((dot - wanted).abs() < 1e-6, "{dot}");
+            }
+        }
+    }
+}
