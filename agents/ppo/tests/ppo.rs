@@ -1,0 +1,151 @@
+//! The algorithm's parts against hand-made numbers, and its gradient against finite differences.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use cambist_core::End::{self, Running, Terminated, Truncated};
+use cambist_core::rng::{Purpose, Stream};
+use cambist_nets::{OutputLoss, TileGradients, TileOutputs};
+use cambist_policy::Head;
+use cambist_ppo::ppo::{Objective, Trajectory, advantages};
+use cambist_ppo::{PpoConfig, Schedule, Tape};
+
+fn gae(rewards: &[f32], values: &[f32], next_values: &[f32], ends: &[End], gamma: f32, lambda: f32) -> Vec<f32> {
+    let mut out = vec![0.0; rewards.len()];
+    advantages(&Trajectory { rewards, values, next_values, ends }, gamma, lambda, &mut out);
+    out
+}
+
+fn close(a: &[f32], b: &[f32]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(x, y)| (x - y).abs() < 1e-5)
+}
+
+/// γ = 0.5, λ = 0.5 by hand: δ = (1 + 1 − 1, 2 + 1.5 − 2, 3 + 2 − 3) = (1, 1.5, 2); Â = (1.5, 2, 2).
+#[test]
+fn advantages_of_a_running_chain() {
+    let out = gae(&[1.0, 2.0, 3.0], &[1.0, 2.0, 3.0], &[2.0, 3.0, 4.0], &[Running; 3], 0.5, 0.5);
+    assert!(close(&out, &[1.5, 2.0, 2.0]), "{out:?}");
+}
+
+/// λ = 1 gives return minus value, λ = 0 the one-step error.
+#[test]
+fn the_two_ends_of_lambda() {
+    let (rewards, values, next) = ([1.0, 1.0, 1.0], [0.0, 0.0, 0.0], [0.0, 0.0, 10.0]);
+    let long = gae(&rewards, &values, &next, &[Running; 3], 0.9, 1.0);
+    assert!(close(&long, &[1.0 + 0.9 + 0.81 + 7.29, 1.0 + 0.9 + 8.1, 10.0]), "{long:?}");
+    let short = gae(&rewards, &values, &next, &[Running; 3], 0.9, 0.0);
+    assert!(close(&short, &[1.0, 1.0, 10.0]), "{short:?}");
+}
+
+/// A termination is worth nothing more, whatever the value says; a truncation is worth its terminal observation; neither
+/// lets the next episode through.
+#[test]
+fn ends_are_told_apart() {
+    let (rewards, values, next) = ([1.0, 1.0, 5.0], [0.0, 0.0, 0.0], [0.0, 100.0, 0.0]);
+    let ended = gae(&rewards, &values, &next, &[Running, Terminated, Running], 0.5, 1.0);
+    assert!(close(&ended, &[1.5, 1.0, 5.0]), "{ended:?}");
+    let cut = gae(&rewards, &values, &next, &[Running, Truncated, Running], 0.5, 1.0);
+    assert!(close(&cut, &[26.5, 51.0, 5.0]), "{cut:?}");
+}
+
+const CONFIG: PpoConfig = PpoConfig {
+    horizon: 1,
+    n_epochs: 1,
+    minibatch_size: 64,
+    gamma: 0.99,
+    gae_lambda: 0.95,
+    clip_range: 0.2,
+    clip_range_value: 0.3,
+    value_coefficient: 0.5,
+    entropy_coefficient: 0.02,
+    learning_rate: 1e-3,
+    schedule: Schedule::Constant,
+    max_grad_norm: 0.5,
+    target_kl: 0.0,
+    normalise_advantage: true,
+};
+
+fn random_tape(n: usize, head: Head) -> Tape {
+    let mut stream = Stream::new(8, Purpose::Check, 0);
+    let mut tape = Tape::new(n, 1, 1, head.action_width());
+    for row in 0..n {
+        tape.actions[row] = match head {
+            Head::Categorical { n } => stream.index(n) as f32,
+            Head::Gaussian { .. } => stream.normal() as f32,
+        };
+        tape.log_probabilities[row] = -1.1 + 0.3 * stream.normal() as f32;
+        tape.values[row] = stream.normal() as f32;
+        tape.advantages[row] = stream.normal() as f32;
+    }
+    tape
+}
+
+/// The loss by its definition, from the sums a tile reports, against the gradient it writes.
+#[test]
+fn the_objectives_gradient_agrees_with_finite_differences() {
+    for head in [Head::Categorical { n: 3 }, Head::Gaussian { dim: 1 }] {
+        let n = 64;
+        let tape = random_tape(n, head);
+        let objective =
+            Objective { config: &CONFIG, tape: &tape, head, n, advantage_mean: 0.1, advantage_scale: 1.3 };
+        let indices: Vec<u32> = (0..n as u32).collect();
+        let mut stream = Stream::new(9, Purpose::Check, 0);
+        let width = head.width();
+        let mut outputs: Vec<f32> = (0..n * width + n).map(|_| stream.normal() as f32).collect();
+        outputs.push(-0.2);
+        let evaluate = |x: &[f32]| {
+            let (head_out, rest) = x.split_at(n * width);
+            let own = head.n_parameters();
+            let tile =
+                TileOutputs { indices: &indices, head: head_out, log_deviation: &rest[n..n + own], values: &rest[..n] };
+            let (mut d_head, mut d_log, mut d_values) = (vec![0.0; n * width], vec![0.0; own], vec![0.0; n]);
+            let mut gradients =
+                TileGradients { head: &mut d_head, log_deviation: &mut d_log, values: &mut d_values };
+            let mut sums = [0.0; 8];
+            objective.tile(&tile, &mut gradients, &mut sums);
+            let loss = sums[0] + f64::from(CONFIG.value_coefficient) * sums[1]
+                - f64::from(CONFIG.entropy_coefficient) * sums[2];
+            (loss / n as f64, [d_head, d_values, d_log].concat())
+        };
+        let (_, gradient) = evaluate(&outputs);
+        let mut n_corners = 0;
+        for index in 0..gradient.len() {
+            let h = 1e-2;
+            let at = |shift: f32| {
+                let mut moved = outputs.clone();
+                moved[index] += shift;
+                evaluate(&moved).0
+            };
+            let (left, right) = ((at(0.0) - at(-h)) / f64::from(h), (at(h) - at(0.0)) / f64::from(h));
+            // Between the two one-sided slopes, which differ at a corner of the clip only.
+            let (low, high) = (left.min(right) - 1e-3 / n as f64, left.max(right) + 1e-3 / n as f64);
+            let ours = f64::from(gradient[index]);
+            assert!((low..=high).contains(&ours), "{head:?} {index}: {ours} not in [{low}, {high}]");
+            n_corners += usize::from(right - left > 0.1 / n as f64);
+        }
+        assert!(n_corners * 10 < gradient.len(), "{n_corners} corners");
+    }
+}
+
+/// With Â > 0 the gradient ends above 1 + ε, with Â < 0 below 1 − ε, and not on the other sides.
+#[test]
+fn the_clip_holds_on_the_right_side() {
+    let config = PpoConfig { normalise_advantage: false, entropy_coefficient: 0.0, ..CONFIG };
+    for (ratio, advantage, moves) in
+        [(1.5f32, 1.0, false), (0.5, 1.0, true), (0.5, -1.0, false), (1.5, -1.0, true), (1.0, 1.0, true)]
+    {
+        let head = Head::Categorical { n: 2 };
+        let mut tape = Tape::new(1, 1, 1, 1);
+        tape.advantages[0] = advantage;
+        // Both choices have probability ½ now.
+        tape.log_probabilities[0] = libm::logf(0.5 / ratio);
+        let objective =
+            Objective { config: &config, tape: &tape, head, n: 1, advantage_mean: 0.0, advantage_scale: 1.0 };
+        let (mut d_head, mut d_values, mut sums) = ([0.0; 2], [0.0], [0.0; 8]);
+        let tile = TileOutputs { indices: &[0], head: &[0.0, 0.0], log_deviation: &[], values: &[0.0] };
+        let mut gradients = TileGradients { head: &mut d_head, log_deviation: &mut [], values: &mut d_values };
+        objective.tile(&tile, &mut gradients, &mut sums);
+        assert_eq!(d_head[0] != 0.0, moves, "ratio {ratio}, advantage {advantage}");
+        if moves {
+            assert_eq!(d_head[0] < 0.0, advantage > 0.0, "descent raises the logit of a good action");
+        }
+    }
+}
