@@ -105,12 +105,23 @@ impl DecisionPath {
         }
     }
 
-    /// Writes what the policy sees: normalised features, then the account.
+    /// Value of a full position, by the sizing.
+    fn full_value(&self, account: &AccountView) -> f64 {
+        self.rules.leverage
+            * match self.rules.sizing {
+                Sizing::EquityFraction => account.equity,
+                Sizing::FixedNotional => account.initial,
+            }
+    }
+
+    /// Writes what the policy sees: normalised features, then the account: position and unrealised profit as shares of
+    /// a full position, the profit tenfold.
     pub fn observe(&self, features: &[f32], account: &AccountView, out: &mut [f32]) {
         let (columns, rest) = out.split_at_mut(features.len());
         self.normaliser.apply(features, columns);
+        let full = self.full_value(account);
         let share = |money: f64| {
-            let share = if account.equity > 0.0 { money / account.equity } else { 0.0 };
+            let share = if full > 0.0 { money / full } else { 0.0 };
             share.clamp(-ACCOUNT_CLIP, ACCOUNT_CLIP) as f32
         };
         rest[0] = share(account.units * account.price);

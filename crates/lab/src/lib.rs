@@ -1,1 +1,3 @@
-//! stub
+//! The experiments: what the command line does, as functions.
+
+pub mod learning;

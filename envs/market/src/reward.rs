@@ -13,11 +13,13 @@ pub enum Reward {
         /// Factor.
         scale: f64,
     },
-    /// `scale · (Δequity / initial equity − risk_aversion · (position value / initial equity)²)`: simple returns on a
-    /// fixed stake, with a price on risk.
+    /// `scale · (Δequity / stake − risk_aversion · (position value / stake)²)`, where the stake is a fixed share of the
+    /// initial equity: simple returns, with a price on risk.
     Simple {
         /// Factor.
         scale: f64,
+        /// The stake over the initial equity.
+        stake: f64,
         /// λ.
         risk_aversion: f64,
     },
@@ -33,9 +35,10 @@ impl Reward {
                 let floor = FLOOR * initial;
                 scale * libm::log(after.max(floor) / before.max(floor))
             }
-            Self::Simple { scale, risk_aversion } => {
-                let exposure = ledger.position(0).value() / initial;
-                scale * ((after - before) / initial - risk_aversion * exposure * exposure)
+            Self::Simple { scale, stake, risk_aversion } => {
+                let stake = stake * initial;
+                let exposure = ledger.position(0).value() / stake;
+                scale * ((after - before) / stake - risk_aversion * exposure * exposure)
             }
         }
     }

@@ -1,0 +1,120 @@
+//! Proof that learning works: train on markets whose optimum is known, and judge against it.
+//!
+//! The stock trainer learns; the judge pairs the greedy policy with the optimum on the same noise, on seeds never
+//! trained on. Settings follow from the markets' own scales and are the same for every parameter and seed.
+
+mod judge;
+mod oracle;
+
+use cambist_analytic::{ParameterError, SignalEnv, SignalMarket};
+use cambist_core::BatchedEnv;
+use cambist_core::clock::Clock;
+use cambist_policy::{Activation, ActorCritic};
+use cambist_ppo::{PpoConfig, Schedule, TrainError, Trainer, TrainerSpec};
+
+pub use judge::{Judged, judge_signal};
+pub use oracle::{NullResult, OracleMarket, OracleResult};
+
+/// Episodes of a judgement.
+pub const JUDGED_EPISODES: usize = 256;
+/// Steps of each.
+pub const JUDGED_STEPS: u32 = 5000;
+
+/// How much is trained.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Budget {
+    /// Environment steps of one training.
+    pub steps: u64,
+    /// Threads.
+    pub n_threads: usize,
+}
+
+/// One training and its judgement.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SignalResult {
+    /// The training's seed.
+    pub seed: u64,
+    /// The judgement.
+    pub judged: Judged,
+    /// Environment steps trained.
+    pub steps: u64,
+    /// Seconds the training took.
+    pub seconds: f64,
+}
+
+/// A training or a judgement failed.
+#[derive(Debug, thiserror::Error)]
+pub enum LearningError {
+    /// A market's parameter is out of range.
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
+    /// Training failed.
+    #[error(transparent)]
+    Train(#[from] TrainError<std::convert::Infallible>),
+    /// Training in the market environment failed.
+    #[error(transparent)]
+    Market(#[from] TrainError<cambist_market::MarketError>),
+    /// The synthetic tape could not be made.
+    #[error(transparent)]
+    Data(#[from] cambist_data::DataError),
+    /// Learning failed.
+    #[error(transparent)]
+    Learn(#[from] cambist_nets::LearnError),
+}
+
+/// The settings of every training here.
+fn settings(budget: &Budget, seed: u64) -> TrainerSpec {
+    let (n_envs, horizon) = (256, 128);
+    TrainerSpec {
+        ppo: PpoConfig {
+            horizon,
+            n_epochs: 4,
+            minibatch_size: 8192,
+            gamma: 0.98,
+            gae_lambda: 0.95,
+            clip_range: 0.2,
+            clip_range_value: 0.0,
+            value_coefficient: 0.5,
+            entropy_coefficient: 0.01,
+            learning_rate: 1e-3,
+            schedule: Schedule::Linear,
+            max_grad_norm: 0.5,
+            target_kl: 0.0,
+            normalise_advantage: true,
+        },
+        hidden: vec![32, 32],
+        activation: Activation::Tanh,
+        initial_log_deviation: -0.7,
+        n_envs,
+        n_updates: (budget.steps / (n_envs * horizon) as u64).max(1),
+        seed,
+        n_threads: budget.n_threads,
+    }
+}
+
+/// Trains on `market` from `seed` and judges. `on_update` hears how many of how many updates are done, and may end the
+/// training by returning false.
+///
+/// # Errors
+/// When a parameter is out of range or learning fails.
+pub fn learn_signal(
+    market: SignalMarket,
+    seed: u64,
+    budget: &Budget,
+    clock: &dyn Clock,
+    on_update: &mut dyn FnMut(u64, u64) -> bool,
+) -> Result<(SignalResult, ActorCritic), LearningError> {
+    let market = market.checked()?;
+    let make = |n, first| Ok::<_, std::convert::Infallible>(Box::new(SignalEnv::new(market, n, first, 1000)) as Box<dyn BatchedEnv>);
+    let spec = settings(budget, seed);
+    let n_updates = spec.n_updates;
+    let begun = clock.elapsed();
+    let mut trainer = Trainer::new(spec, &make, None)?;
+    while trainer.n_done() < n_updates && on_update(trainer.n_done(), n_updates) {
+        trainer.iterate()?;
+    }
+    let seconds = (clock.elapsed() - begun).as_secs_f64();
+    let judged = judge_signal(market, trainer.agent(), budget.n_threads);
+    let steps = trainer.n_done() * trainer.steps_per_update();
+    Ok((SignalResult { seed, judged, steps, seconds }, trainer.agent().clone()))
+}

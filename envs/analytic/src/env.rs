@@ -1,0 +1,167 @@
+//! The environment of markets A and B.
+
+use cambist_core::rng::{Purpose, Stream};
+use cambist_core::{ActionSpec, BatchedEnv, End, ObservationSpec, StepBuffers};
+
+use crate::{MarketKind, SignalMarket};
+
+/// `n_envs` episodes of a fixed number of steps, each truncated.
+///
+/// The observation is `(p/√V, π/scale)`, the action on A is `x/scale`, on B one of −M, 0, +M; rewards are divided by
+/// `√V · scale`, so that every market looks alike to a learner whatever its parameters.
+#[derive(Debug, Clone)]
+pub struct SignalEnv {
+    market: SignalMarket,
+    n_steps: u32,
+    first_env: u64,
+    seed: u64,
+    scale: f64,
+    deviation: f64,
+    spec: ObservationSpec,
+    states: Vec<State>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct State {
+    p: f64,
+    position: f64,
+    step: u32,
+    episode: u64,
+    reward: f64,
+}
+
+impl SignalEnv {
+    /// `n_envs` environments from index `first_env` on, with episodes of `n_steps`.
+    #[must_use]
+    pub fn new(market: SignalMarket, n_envs: usize, first_env: u64, n_steps: u32) -> Self {
+        let names = ["signal", "position"].map(str::to_owned).to_vec();
+        let mut env = Self {
+            market,
+            n_steps,
+            first_env,
+            seed: 0,
+            scale: market.position_scale(),
+            deviation: market.signal.variance().sqrt(),
+            spec: ObservationSpec { names },
+            states: vec![State::default(); n_envs],
+        };
+        (0..n_envs).for_each(|index| env.begin(index, 0));
+        env
+    }
+
+    /// The market.
+    #[must_use]
+    pub fn market(&self) -> &SignalMarket {
+        &self.market
+    }
+
+    /// Signal and position of environment `index`.
+    ///
+    /// # Panics
+    /// When there is no such environment.
+    #[must_use]
+    pub fn state(&self, index: usize) -> (f64, f64) {
+        (self.states[index].p, self.states[index].position)
+    }
+
+    /// The last step's reward in the market's own units.
+    ///
+    /// # Panics
+    /// When there is no such environment.
+    #[must_use]
+    pub fn market_reward(&self, index: usize) -> f64 {
+        self.states[index].reward
+    }
+
+    /// The position an action asks for.
+    #[must_use]
+    pub fn position_of(&self, action: f32) -> f64 {
+        match self.market.kind {
+            MarketKind::Quadratic { .. } => f64::from(action) * self.scale,
+            MarketKind::Proportional { cap, .. } => (f64::from(action) - 1.0) * cap,
+        }
+    }
+
+    /// The action that asks for a position.
+    #[must_use]
+    pub fn action_for(&self, position: f64) -> f32 {
+        match self.market.kind {
+            MarketKind::Quadratic { .. } => (position / self.scale) as f32,
+            MarketKind::Proportional { cap, .. } => (position / cap + 1.0).round() as f32,
+        }
+    }
+
+    /// The observation of a signal and a position.
+    #[must_use]
+    pub fn observation(&self, p: f64, position: f64) -> [f32; 2] {
+        [(p / self.deviation) as f32, (position / self.scale) as f32]
+    }
+
+    /// The noise of a step: a function of seed, environment, episode and step alone, so that two policies can be
+    /// judged on the same noise.
+    fn noise(&self, index: usize, episode: u64, step: u32) -> f64 {
+        let mut stream = Stream::new(self.seed, Purpose::Environment, self.first_env + index as u64);
+        stream.seek((episode << 32) + u64::from(step));
+        stream.normal()
+    }
+
+    fn begin(&mut self, index: usize, episode: u64) {
+        let p = self.deviation * self.noise(index, episode, 0);
+        self.states[index] = State { p, episode, reward: self.states[index].reward, ..State::default() };
+    }
+
+    fn observe(&self, index: usize, out: &mut [f32]) {
+        let State { p, position, .. } = self.states[index];
+        out.copy_from_slice(&self.observation(p, position));
+    }
+}
+
+impl BatchedEnv for SignalEnv {
+    fn n_envs(&self) -> usize {
+        self.states.len()
+    }
+
+    fn observation_spec(&self) -> &ObservationSpec {
+        &self.spec
+    }
+
+    fn action_spec(&self) -> ActionSpec {
+        match self.market.kind {
+            MarketKind::Quadratic { .. } => ActionSpec::Continuous { dim: 1, low: -5.0, high: 5.0 },
+            MarketKind::Proportional { .. } => ActionSpec::Discrete { n: 3 },
+        }
+    }
+
+    fn reset(&mut self, seed: u64, observations: &mut [f32]) {
+        self.seed = seed;
+        for (index, row) in observations.chunks_exact_mut(2).enumerate() {
+            self.begin(index, 0);
+            self.observe(index, row);
+        }
+    }
+
+    fn step(&mut self, actions: &[f32], out: &mut StepBuffers<'_>) {
+        for (index, &action) in actions.iter().enumerate().take(self.states.len()) {
+            let action = match self.action_spec() {
+                ActionSpec::Continuous { low, high, .. } => action.clamp(low, high),
+                ActionSpec::Discrete { .. } => action,
+            };
+            let x = self.position_of(action);
+            let State { p, position, step, episode, .. } = self.states[index];
+            let reward = self.market.reward(p, x, position);
+            let step = step + 1;
+            let signal = self.market.signal;
+            let p = signal.rho * p + signal.s * self.noise(index, episode, step);
+            self.states[index] = State { p, position: x, step, episode, reward };
+            out.rewards[index] = (reward / (self.deviation * self.scale)) as f32;
+            out.ends[index] = if step == self.n_steps { End::Truncated } else { End::Running };
+            let row = &mut out.observations[2 * index..2 * index + 2];
+            self.observe(index, row);
+            if step == self.n_steps {
+                out.terminal_observations[2 * index..2 * index + 2].copy_from_slice(row);
+                self.begin(index, episode + 1);
+                self.observe(index, row);
+            }
+        }
+    }
+}
