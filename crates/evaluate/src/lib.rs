@@ -1,1 +1,14 @@
-//! stub
+//! Judgement: metrics, statistics that catch self-deception, and reports.
+//!
+//! Everything starts from a [`Track`]: what an account did, bar by bar. One metric a file in [`metrics`]; each is checked
+//! against a published or independently computed value.
+
+pub mod chart;
+pub mod judgement;
+pub mod metrics;
+pub mod report;
+pub mod track;
+pub mod windows;
+
+pub use judgement::{Judgement, Scorecard, Verdict};
+pub use track::Track;

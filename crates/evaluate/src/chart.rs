@@ -1,0 +1,171 @@
+//! Charts as self-contained SVG.
+
+use cambist_core::UnixNanos;
+use plotters::prelude::*;
+
+/// A chart could not be drawn.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot draw '{title}': {reason}")]
+pub struct ChartError {
+    /// Which.
+    pub title: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// One line of a chart.
+#[derive(Debug, Clone, Copy)]
+pub struct Line<'a> {
+    /// Its name in the legend.
+    pub name: &'a str,
+    /// Its values, one a stamp.
+    pub values: &'a [f64],
+}
+
+/// How a chart looks.
+#[derive(Debug, Clone, Copy)]
+pub struct Style<'a> {
+    /// Above the chart.
+    pub title: &'a str,
+    /// Beside the vertical axis.
+    pub unit: &'a str,
+    /// Whether the vertical axis is logarithmic.
+    pub logarithmic: bool,
+    /// Whether the area to zero is filled.
+    pub filled: bool,
+}
+
+const SIZE: (u32, u32) = (980, 320);
+const MAX_POINTS: usize = 1500;
+const COLOURS: [RGBColor; 8] = [
+    RGBColor(20, 90, 160),
+    RGBColor(215, 120, 20),
+    RGBColor(90, 90, 90),
+    RGBColor(40, 140, 70),
+    RGBColor(160, 60, 140),
+    RGBColor(180, 40, 40),
+    RGBColor(110, 160, 200),
+    RGBColor(150, 130, 60),
+];
+
+/// Lines over time.
+///
+/// # Errors
+/// When the drawing library refuses.
+pub fn lines(style: &Style<'_>, time: &[UnixNanos], lines: &[Line<'_>]) -> Result<String, ChartError> {
+    let mut svg = String::new();
+    draw_lines(&mut svg, style, time, lines)
+        .map_err(|e| ChartError { title: style.title.to_owned(), reason: e.to_string() })?;
+    Ok(svg)
+}
+
+fn draw_lines(
+    svg: &mut String,
+    style: &Style<'_>,
+    time: &[UnixNanos],
+    lines: &[Line<'_>],
+) -> Result<(), Box<dyn std::error::Error>> {
+    let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+    let step = time.len().div_ceil(MAX_POINTS).max(1);
+    let picked = || (0..time.len()).step_by(step).chain(time.len().checked_sub(1).filter(|l| l % step != 0));
+    let shown = |v: f64| if style.logarithmic { libm::log10(v.max(1e-9)) } else { v };
+    let values = || lines.iter().flat_map(|l| picked().filter_map(|i| l.values.get(i))).map(|&v| shown(v));
+    let (low, high) = values().filter(|v| v.is_finite()).fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
+    let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
+    let margin = (0.05 * (high - low)).max(1e-6);
+    let seconds = |i: usize| time[i].seconds() as f64;
+    let (first, last) = match time.len() {
+        0 => (0.0, 1.0),
+        n => (seconds(0), seconds(n - 1).max(seconds(0) + 1.0)),
+    };
+    let top = if style.filled { high.max(0.0) + 0.2 * margin } else { high + margin };
+    let mut chart = ChartBuilder::on(&root)
+        .caption(style.title, ("sans-serif", 16))
+        .margin(8)
+        .x_label_area_size(24)
+        .y_label_area_size(64)
+        .build_cartesian_2d(first..last, (low - margin)..top)?;
+    let label = |v: &f64| {
+        let v = if style.logarithmic { libm::pow(10.0, *v) } else { *v };
+        let size = v.abs();
+        if size >= 1000.0 { format!("{v:.0}") } else if size >= 10.0 { format!("{v:.1}") } else { format!("{v:.3}") }
+    };
+    let date = |s: &f64| UnixNanos(*s as i64 * 1_000_000_000).civil().date().to_string();
+    chart
+        .configure_mesh()
+        .light_line_style(WHITE)
+        .bold_line_style(RGBColor(230, 230, 230))
+        .x_labels(8)
+        .y_labels(6)
+        .x_label_formatter(&date)
+        .y_label_formatter(&label)
+        .y_desc(style.unit)
+        .label_style(("sans-serif", 11))
+        .draw()?;
+    for (line, colour) in lines.iter().zip(COLOURS.iter().cycle()) {
+        let points: Vec<(f64, f64)> = picked()
+            .filter_map(|i| Some((seconds(i), shown(*line.values.get(i)?))))
+            .filter(|(_, v)| v.is_finite())
+            .collect();
+        let width = if std::ptr::eq(line, &raw const lines[0]) { 2 } else { 1 };
+        if style.filled {
+            chart.draw_series(AreaSeries::new(points, 0.0, colour.mix(0.25)).border_style(colour.stroke_width(1)))?;
+            continue;
+        }
+        let series = chart.draw_series(LineSeries::new(points, colour.stroke_width(width)))?;
+        if lines.len() > 1 {
+            let colour = *colour;
+            series
+                .label(line.name)
+                .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 14, y)], colour.stroke_width(2)));
+        }
+    }
+    if lines.len() > 1 && !style.filled {
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::UpperLeft)
+            .background_style(WHITE.mix(0.8))
+            .label_font(("sans-serif", 11))
+            .draw()?;
+    }
+    root.present()?;
+    drop(chart);
+    drop(root);
+    Ok(())
+}
+
+/// A table of monthly returns as coloured cells, a row a year.
+///
+/// # Errors
+/// When the drawing library refuses.
+pub fn months(title: &str, cells: &[(i32, u32, f64)]) -> Result<String, ChartError> {
+    let mut svg = String::new();
+    draw_months(&mut svg, title, cells).map_err(|e| ChartError { title: title.to_owned(), reason: e.to_string() })?;
+    Ok(svg)
+}
+
+fn draw_months(svg: &mut String, title: &str, cells: &[(i32, u32, f64)]) -> Result<(), Box<dyn std::error::Error>> {
+    const NAMES: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let first = cells.iter().map(|c| c.0).min().unwrap_or(0);
+    let n_years = cells.iter().map(|c| c.0).max().unwrap_or(0) - first + 1;
+    let (left, top, width, height) = (64, 52, 74, 28);
+    let root = SVGBackend::with_string(svg, (SIZE.0, (top + n_years * height + 12) as u32)).into_drawing_area();
+    let text = |size: i32| ("sans-serif", size).into_font();
+    root.draw(&Text::new(title.to_owned(), (SIZE.0 as i32 / 2 - 60, 8), text(16)))?;
+    for (month, name) in (0..).zip(NAMES) {
+        root.draw(&Text::new(name, (left + month * width + 24, top - 18), text(12)))?;
+    }
+    for year in 0..n_years {
+        root.draw(&Text::new((first + year).to_string(), (16, top + year * height + 8), text(12)))?;
+    }
+    for &(year, month, value) in cells {
+        let (x, y) = (left + (month as i32 - 1) * width, top + (year - first) * height);
+        let strength = (value.abs() / 0.15).min(1.0);
+        let tint = if value >= 0.0 { RGBColor(40, 140, 70) } else { RGBColor(180, 40, 40) };
+        root.draw(&Rectangle::new([(x, y), (x + width - 2, y + height - 2)], tint.mix(0.1 + 0.6 * strength).filled()))?;
+        root.draw(&Text::new(format!("{:+.1} %", 100.0 * value), (x + 14, y + 8), text(12)))?;
+    }
+    root.present()?;
+    drop(root);
+    Ok(())
+}
