@@ -1,1 +1,13 @@
-//! stub
+//! Runs: their folders, artefacts, metrics, and the registry that counts every judgement.
+
+pub mod artefact;
+pub mod error;
+pub mod folder;
+pub mod metrics;
+pub mod registry;
+mod tensorboard;
+
+pub use error::RunError;
+pub use folder::RunFolder;
+pub use metrics::MetricsLog;
+pub use registry::{Judged, Registry};

@@ -1,0 +1,102 @@
+//! A run is a folder.
+
+use std::path::{Path, PathBuf};
+
+use cambist_core::UnixNanos;
+use cambist_store::{FileError, create_folder, write_atomic};
+
+use crate::error::RunError;
+
+/// The folder of one run: `config.toml`, `log.jsonl`, `metrics.jsonl`, TensorBoard events, `artefact/`, `report.html`,
+/// `report.json`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// A new folder in `root`, named after `now` and `name`.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn create(root: &Path, name: &str, now: UnixNanos) -> Result<Self, RunError> {
+        create_folder(root)?;
+        let stamp = now.civil().format("%Y%m%d-%H%M%S").to_string();
+        let mut attempt = 0;
+        loop {
+            let suffix = if attempt == 0 { String::new() } else { format!("-{attempt}") };
+            let path = root.join(format!("{stamp}-{name}{suffix}"));
+            match std::fs::create_dir(&path) {
+                Ok(()) => return Ok(Self { path }),
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists && attempt < 1000 => attempt += 1,
+                Err(e) => return Err(FileError::on("create the folder", &path)(e).into()),
+            }
+        }
+    }
+
+    /// The run called `wanted`: a path, a name in `root`, the beginning of one name alone, or `latest`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn find(root: &Path, wanted: &str) -> Result<Self, RunError> {
+        let names = Self::list(root);
+        let is_run = |path: &Path| path.join("config.toml").is_file();
+        let by_path = PathBuf::from(wanted);
+        if is_run(&by_path) {
+            return Ok(Self { path: by_path });
+        }
+        let fitting: Vec<&String> = names.iter().filter(|n| n.starts_with(wanted)).collect();
+        let name = match (wanted, fitting.as_slice()) {
+            ("latest", _) => names.last(),
+            (_, [one]) => Some(*one),
+            (_, several) => several.iter().copied().find(|n| *n == wanted),
+        };
+        match name {
+            Some(name) => Ok(Self { path: root.join(name) }),
+            None => {
+                let known = names.iter().rev().take(3).cloned().collect();
+                Err(RunError::NoSuchRun { wanted: wanted.to_owned(), root: root.to_owned(), known })
+            }
+        }
+    }
+
+    /// Names of the runs in `root`, oldest first.
+    #[must_use]
+    pub fn list(root: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(root).into_iter().flatten().filter_map(Result::ok);
+        let mut names: Vec<String> = entries
+            .filter(|e| e.path().join("config.toml").is_file())
+            .map(|e| e.file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Where the artefact lies.
+    #[must_use]
+    pub fn artefact(&self) -> PathBuf {
+        self.path.join("artefact")
+    }
+
+    /// Writes a text file whole.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, name: &str, text: &str) -> Result<PathBuf, RunError> {
+        let path = self.path.join(name);
+        write_atomic(&path, |f| std::io::Write::write_all(f, text.as_bytes()))?;
+        Ok(path)
+    }
+}
