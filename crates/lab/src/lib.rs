@@ -1,3 +1,17 @@
-//! The experiments: what the command line does, as functions.
+//! The experiments: what the command line does, as functions. Nothing here prints; progress goes to an [`Observer`].
 
+pub mod artefact;
+pub mod backtest;
+pub mod baselines;
+pub mod config;
+pub mod error;
+pub mod evaluate;
 pub mod learning;
+pub mod market;
+pub mod run;
+pub mod train;
+
+pub use config::{Config, ConfigError, Layers};
+pub use error::LabError;
+pub use market::Market;
+pub use train::{Observer, Progress};

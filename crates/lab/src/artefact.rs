@@ -1,0 +1,90 @@
+//! What an artefact says: all that a decision needs beside the weights.
+
+use cambist_core::policy::ActionMode;
+use cambist_core::{InstrumentId, ObservationSpec, Timeframe};
+use cambist_decide::DecisionRules;
+use cambist_evaluate::windows::Fold;
+use cambist_execution::EngineRules;
+use cambist_features::Normaliser;
+use cambist_policy::{ActorCritic, ActorCriticSpec, weights};
+use cambist_runs::{RunFolder, artefact};
+use serde::{Deserialize, Serialize};
+
+use crate::config::RawConfig;
+use crate::error::LabError;
+
+/// Revision of the code that writes artefacts.
+pub const REVISION: &str = env!("CAMBIST_REVISION");
+
+/// An artefact's content. Settings of the machine and times are not in it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Artefact {
+    /// What is traded.
+    pub instrument: InstrumentId,
+    /// The bars it decides on.
+    pub timeframe: Timeframe,
+    /// What it observes.
+    pub observation: ObservationSpec,
+    /// Features, as written.
+    pub features: Vec<String>,
+    /// Fitted on the training window.
+    pub normaliser: Normaliser,
+    /// Shape of the networks.
+    pub policy: ActorCriticSpec,
+    /// Greedy or sampled.
+    pub action_mode: ActionMode,
+    /// From action to order.
+    pub decision: DecisionRules,
+    /// Costs and account it was trained under.
+    pub engine: EngineRules,
+    /// Its windows.
+    pub fold: Fold,
+    /// Fingerprint of the bars.
+    pub data_fingerprint: String,
+    /// Environment steps trained, and the update whose weights these are.
+    pub steps: u64,
+    /// See `steps`.
+    pub chosen_update: u64,
+    /// Seed.
+    pub seed: u64,
+    /// Revision of the code.
+    pub revision: String,
+    /// Whether the same input gives the same bits.
+    pub deterministic: bool,
+    /// The config, resolved.
+    pub config: RawConfig,
+}
+
+impl Artefact {
+    /// Writes it with the weights of `agent` to `folder`; returns its hash.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn save(&self, agent: &ActorCritic, folder: &std::path::Path) -> Result<String, LabError> {
+        Ok(artefact::save(folder, self, &weights::to_bytes(agent)?)?)
+    }
+
+    /// Reads the artefact of `run` with its agent and hash.
+    ///
+    /// # Errors
+    /// When it is missing, damaged, of another schema, or its parts do not fit each other.
+    pub fn load(run: &RunFolder) -> Result<(Self, ActorCritic, String), LabError> {
+        let loaded = artefact::load::<Self>(&run.artefact())?;
+        let content = loaded.content;
+        let mismatch = |field, artefact: usize, here: usize| LabError::Mismatch {
+            field,
+            artefact: artefact.to_string(),
+            here: here.to_string(),
+        };
+        let (columns, width) = (content.observation.width(), content.policy.observation);
+        if columns != width {
+            return Err(mismatch("number of observation columns", columns, width));
+        }
+        let names = content.normaliser.names.len() + cambist_decide::ACCOUNT_COLUMNS.len();
+        if names != width {
+            return Err(mismatch("number of normalised columns", names, width));
+        }
+        let agent = weights::load(&content.policy, &loaded.weights)?;
+        Ok((content, agent, loaded.hash))
+    }
+}

@@ -1,0 +1,57 @@
+//! One account through a window, by the environment that trained: the only backtest there is.
+
+use cambist_core::env::StepStorage;
+use cambist_core::policy::{ActionMode, Policy, PolicyInput, PolicyOutput};
+use cambist_core::{BatchedEnv, End, MarketTape};
+use cambist_evaluate::Track;
+use cambist_market::{MarketEnv, Snapshot};
+use cambist_policy::{ActorCritic, MlpPolicy};
+
+/// Steps `env` (one account) to its end; `act` sees the observation and the row, and names the action.
+pub fn backtest(env: &mut MarketEnv, tape: &MarketTape, name: &str, mut act: impl FnMut(&[f32], usize) -> f32) -> Track {
+    let mut storage = StepStorage::for_env(env);
+    env.reset(0, &mut storage.observations);
+    let mut track = Track {
+        name: name.to_owned(),
+        timeframe: tape.timeframe,
+        time: Vec::new(),
+        equity: Vec::new(),
+        exposure: Vec::new(),
+        costs: Vec::new(),
+        traded: Vec::new(),
+        ruined: false,
+    };
+    note(&mut track, tape, &env.snapshot(0));
+    while storage.ends[0] == End::Running {
+        let action = act(&storage.observations, env.snapshot(0).row);
+        env.step(&[action], &mut storage.buffers());
+        note(&mut track, tape, &env.snapshot(0));
+    }
+    track.ruined = storage.ends[0] == End::Terminated;
+    track
+}
+
+fn note(track: &mut Track, tape: &MarketTape, snapshot: &Snapshot) {
+    track.time.push(tape.close_time(snapshot.row));
+    track.equity.push(snapshot.equity);
+    track.exposure.push(snapshot.exposure);
+    track.costs.push(snapshot.costs.total());
+    track.traded.push(snapshot.traded);
+}
+
+/// The greedy policy through `env`.
+pub fn backtest_policy(env: &mut MarketEnv, tape: &MarketTape, agent: &ActorCritic, name: &str) -> Track {
+    let mut policy = MlpPolicy::new(agent.clone(), ActionMode::Greedy, 0, 0);
+    backtest(env, tape, name, |observation, _| {
+        let (mut action, mut log_probability, mut value) = ([0.0], [0.0], [0.0]);
+        let input = PolicyInput { observations: observation, mask: None, state: &[] };
+        let mut output = PolicyOutput {
+            actions: &mut action,
+            log_probabilities: &mut log_probability,
+            values: &mut value,
+            state: &mut [],
+        };
+        policy.act(input, &mut output);
+        action[0]
+    })
+}

@@ -1,0 +1,76 @@
+//! Whatever can go wrong in an experiment.
+
+use cambist_data::DataError;
+use cambist_evaluate::report::ReportError;
+use cambist_features::FeatureError;
+use cambist_market::MarketError;
+use cambist_nets::LearnError;
+use cambist_policy::WeightsError;
+use cambist_ppo::TrainError;
+use cambist_runs::RunError;
+
+use crate::config::ConfigError;
+
+/// An error of an experiment.
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    /// The config.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The features.
+    #[error(transparent)]
+    Feature(#[from] FeatureError),
+    /// The environment.
+    #[error(transparent)]
+    Market(#[from] MarketError),
+    /// The trainer.
+    #[error(transparent)]
+    Train(#[from] TrainError<MarketError>),
+    /// Learning.
+    #[error(transparent)]
+    Learn(#[from] LearnError),
+    /// Runs and artefacts.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// Weights.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// Reports.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// A window without bars.
+    #[error("the {window} window, {span}, holds {n_bars} bars of the data, which reach from {first} to {last}: move windows.{field}")]
+    EmptyWindow {
+        /// Train, validation, test or sealed.
+        window: &'static str,
+        /// Its dates.
+        span: String,
+        /// Bars inside.
+        n_bars: usize,
+        /// First bar there is.
+        first: String,
+        /// Last bar there is.
+        last: String,
+        /// The field to move.
+        field: &'static str,
+    },
+    /// An artefact that does not fit what it is used with.
+    #[error("the artefact's {field} is {artefact}, here it is {here}: they must be the same")]
+    Mismatch {
+        /// Which field.
+        field: &'static str,
+        /// The artefact's.
+        artefact: String,
+        /// What is here.
+        here: String,
+    },
+    /// Sealed rows were asked for that do not exist.
+    #[error("the run's config seals nothing: windows.sealed_from is empty")]
+    NothingSealed,
+    /// An unknown window.
+    #[error("there is no window '{0}': choose train, validation or test, or give --open-sealed")]
+    UnknownWindow(String),
+}

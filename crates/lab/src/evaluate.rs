@@ -1,0 +1,166 @@
+//! Judging a run: tracks to judgement, registry and report.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use cambist_core::clock::Clock;
+use cambist_evaluate::judgement::judge;
+use cambist_evaluate::metrics::sharpe;
+use cambist_evaluate::report::{self, Heading};
+use cambist_evaluate::windows::Span;
+use cambist_evaluate::{Judgement, Track};
+use cambist_runs::{Judged, Registry, RunFolder};
+
+use crate::artefact::{Artefact, REVISION};
+use crate::backtest::backtest_policy;
+use crate::baselines::baselines;
+use crate::config::Config;
+use crate::error::LabError;
+use crate::market::Market;
+use crate::run::Machine;
+
+/// What is judged, and where it is written.
+pub(crate) struct Judging<'a> {
+    pub(crate) window: &'static str,
+    /// Of the report's file name.
+    pub(crate) suffix: &'a str,
+    pub(crate) runs: &'a Path,
+    pub(crate) folder: &'a RunFolder,
+    pub(crate) config: &'a Config,
+    pub(crate) artefact_hash: &'a str,
+    pub(crate) fingerprint: &'a str,
+}
+
+/// Judges `tracks`, counts the judgement, and writes `report<suffix>.html` and `.json`.
+pub(crate) fn judge_and_report(
+    judging: &Judging<'_>,
+    tracks: &[Track],
+    clock: &dyn Clock,
+) -> Result<Judgement, LabError> {
+    let registry = Registry::open(judging.runs)?;
+    let policy = &tracks[0];
+    let (from, until) = (policy.time.first().map_or(0, |t| t.0), policy.time.last().map_or(0, |t| t.0));
+    let data = &judging.config.raw.data;
+    let bars = format!("{} {} {} {from} {until}", data.symbol, data.venue, judging.config.timeframe);
+    let name = judging.folder.name();
+    let earlier = registry.earlier(&bars, &name)?;
+    let judged = Judged { run: name.clone(), bars, sharpe: sharpe::per_bar(&policy.returns()) };
+    registry.judged(&judged, clock.now())?;
+    let judgement = judge(judging.window, tracks, &earlier, judging.config.raw.run.seed)
+        .ok_or(LabError::UnknownWindow(judging.window.to_owned()))?;
+    let e = &judging.config.raw.execution;
+    let fact = |name: &str, value: String| (name.to_owned(), value);
+    let heading = Heading {
+        title: format!("{} on {} {}, {}", judging.config.raw.run.name, data.symbol, judging.config.timeframe, judging.window),
+        facts: vec![
+            fact("run", name),
+            fact("artefact", judging.artefact_hash.to_owned()),
+            fact("data fingerprint", judging.fingerprint.to_owned()),
+            fact("seed", judging.config.raw.run.seed.to_string()),
+            fact("code revision", REVISION.to_owned()),
+            fact(
+                "costs, one way",
+                format!(
+                    "commission {} bp, half spread {} bp, slippage {} bp; borrowing {} a year",
+                    e.commission_bp, e.half_spread_bp, e.slippage_bp, e.borrow_rate
+                ),
+            ),
+            fact("fills", "at the open of the bar after the decision".to_owned()),
+        ],
+    };
+    let page = report::html(&heading, &judgement, tracks)?;
+    judging.folder.write(&format!("report{}.html", judging.suffix), &page)?;
+    let json = serde_json::json!({ "heading": heading, "judgement": judgement, "tracks": tracks });
+    judging.folder.write(&format!("report{}.json", judging.suffix), &json.to_string())?;
+    Ok(judgement)
+}
+
+/// Which rows an evaluation sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Window {
+    /// What was learned from.
+    Train,
+    /// What weights were chosen by.
+    Validation,
+    /// What was never seen.
+    Test,
+    /// What was sealed; opening is recorded for good.
+    Sealed,
+}
+
+impl Window {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Validation => "validation",
+            Self::Test => "test",
+            Self::Sealed => "sealed",
+        }
+    }
+}
+
+impl std::str::FromStr for Window {
+    type Err = LabError;
+
+    fn from_str(text: &str) -> Result<Self, LabError> {
+        let open = [Self::Train, Self::Validation, Self::Test];
+        open.into_iter().find(|w| w.name() == text).ok_or_else(|| LabError::UnknownWindow(text.to_owned()))
+    }
+}
+
+/// Judges the artefact of `run` on `window`, and returns how often its sealed rows were opened before, if they were.
+///
+/// # Errors
+/// When the artefact cannot be used, its data changed, or the window is empty.
+pub fn evaluate(
+    run: &RunFolder,
+    window: Window,
+    machine: &Machine,
+    clock: &dyn Clock,
+) -> Result<(Judgement, Option<i64>), LabError> {
+    let (artefact, agent, hash) = Artefact::load(run)?;
+    let config = Config::validate(artefact.config.clone())?;
+    let market = Market::prepare(&config, &machine.data)?;
+    same("data fingerprint", &artefact.data_fingerprint, &market.fingerprint)?;
+    same("features", &format!("{:?}", artefact.normaliser.names), &format!("{:?}", market.features.names))?;
+    let fold = artefact.fold;
+    let (market, span, openings) = match window {
+        Window::Train => (market, fold.train, None),
+        Window::Validation => (market, fold.validation, None),
+        Window::Test => (market, fold.test, None),
+        Window::Sealed => {
+            let from = config.sealed_from.ok_or(LabError::NothingSealed)?;
+            let bars = format!("{} {} from {from}", config.raw.data.symbol, config.raw.data.venue);
+            let before = Registry::open(&machine.runs)?.open_sealed(&run.name(), &bars, clock.now())?;
+            let whole = Market::unsealed(&config, &machine.data)?;
+            let span = Span { from, until: whole.whole().until };
+            (whole, span, Some(before))
+        }
+    };
+    let field = if window == Window::Sealed { "sealed_from" } else { "test_until" };
+    let rows = market.rows(window.name(), field, span)?;
+    let normaliser = Arc::new(artefact.normaliser);
+    let mut env = market.once(&config, &normaliser, rows.clone(), false)?;
+    let policy = backtest_policy(&mut env, &market.tape, &agent, "policy");
+    let tracks = [vec![policy.clone()], baselines(&config, &market, &normaliser, rows, &policy)?].concat();
+    let suffix = format!("-{}", window.name());
+    let judging = Judging {
+        window: window.name(),
+        suffix: if window == Window::Test { "" } else { &suffix },
+        runs: &machine.runs,
+        folder: run,
+        config: &config,
+        artefact_hash: &hash,
+        fingerprint: &market.fingerprint,
+    };
+    Ok((judge_and_report(&judging, &tracks, clock)?, openings))
+}
+
+fn same(field: &'static str, artefact: &str, here: &str) -> Result<(), LabError> {
+    if artefact == here {
+        return Ok(());
+    }
+    Err(LabError::Mismatch { field, artefact: artefact.to_owned(), here: here.to_owned() })
+}

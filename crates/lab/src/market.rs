@@ -1,0 +1,147 @@
+//! Bars and features of an experiment, and environments over them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use cambist_core::{AutoReset, MarketTape, UnixNanos};
+use cambist_data::{DataFolder, resample, synth};
+use cambist_decide::{ActionKind, DecisionPath, DecisionRules};
+use cambist_evaluate::windows::Span;
+use cambist_execution::Engine;
+use cambist_features::{FeatureView, Normaliser};
+use cambist_market::{EpisodeLength, EpisodePlan, MarketEnv, MarketSpec, Starts};
+
+use crate::config::{Config, DataSource};
+use crate::error::LabError;
+
+/// Bars and features, one copy for everything.
+#[derive(Debug, Clone)]
+pub struct Market {
+    /// The bars the agent lives through; sealed rows are not among them.
+    pub tape: Arc<MarketTape>,
+    /// Raw features.
+    pub features: Arc<FeatureView>,
+    /// The bars' fingerprint.
+    pub fingerprint: String,
+}
+
+impl Market {
+    /// Reads or makes the bars of `config`, without those that are sealed, and computes its features.
+    ///
+    /// # Errors
+    /// When the data set is missing or damaged, or cannot be resampled.
+    pub fn prepare(config: &Config, data_folder: &Path) -> Result<Self, LabError> {
+        Self::with_rows_until(config, data_folder, config.sealed_from)
+    }
+
+    /// The same with the sealed rows: only for the command that opens them.
+    ///
+    /// # Errors
+    /// As [`Market::prepare`].
+    pub(crate) fn unsealed(config: &Config, data_folder: &Path) -> Result<Self, LabError> {
+        Self::with_rows_until(config, data_folder, None)
+    }
+
+    fn with_rows_until(config: &Config, folder: &Path, until: Option<UnixNanos>) -> Result<Self, LabError> {
+        let tape = match &config.source {
+            DataSource::Synthetic(request) => synth::synthesize(request)?.0,
+            DataSource::Store { symbol, venue, stored } => {
+                let folder = DataFolder::open(folder)?;
+                let set = folder.find(&symbol.0, venue.as_deref(), *stored)?;
+                folder.load(&set)?
+            }
+        };
+        let tape = match until {
+            Some(until) => tape.slice(0..tape.open_time.partition_point(|&t| t < until.0)),
+            None => tape,
+        };
+        let tape = if tape.timeframe == config.timeframe { tape } else { resample(&tape, config.timeframe)? };
+        Self::of(config, tape)
+    }
+
+    /// Features of `config` over `tape`.
+    ///
+    /// # Errors
+    /// When a feature cannot be made.
+    pub fn of(config: &Config, tape: MarketTape) -> Result<Self, LabError> {
+        let features = FeatureView::compute(&config.features, &tape)?;
+        let fingerprint = tape.fingerprint();
+        Ok(Self { tape: Arc::new(tape), features: Arc::new(features), fingerprint })
+    }
+
+    /// From the first bar to the end of the last.
+    #[must_use]
+    pub fn whole(&self) -> Span {
+        let first = self.tape.open_time.first().copied().unwrap_or(0);
+        let last = self.tape.open_time.last().copied().unwrap_or(0);
+        Span { from: UnixNanos(first), until: UnixNanos(last + self.tape.timeframe.nanos()) }
+    }
+
+    /// Rows of a window.
+    ///
+    /// # Errors
+    /// When it holds fewer than three bars.
+    pub fn rows(
+        &self,
+        window: &'static str,
+        field: &'static str,
+        span: Span,
+    ) -> Result<std::ops::Range<usize>, LabError> {
+        let rows = self.tape.rows_between(span.from, span.until);
+        if rows.len() < 3 {
+            let whole = self.whole();
+            return Err(LabError::EmptyWindow {
+                window,
+                span: span.to_string(),
+                n_bars: rows.len(),
+                first: whole.from.to_string(),
+                last: whole.until.to_string(),
+                field,
+            });
+        }
+        Ok(rows)
+    }
+
+    /// What environments over `span` are made of.
+    #[must_use]
+    pub fn spec(
+        &self,
+        config: &Config,
+        normaliser: &Arc<Normaliser>,
+        decision: DecisionRules,
+        plan: EpisodePlan,
+        rows: std::ops::Range<usize>,
+    ) -> MarketSpec {
+        MarketSpec {
+            tape: Arc::clone(&self.tape),
+            features: Arc::clone(&self.features),
+            path: DecisionPath::new(decision, Arc::clone(normaliser)),
+            engine: Engine::new(config.engine),
+            reward: config.reward,
+            plan,
+            rows,
+            initial_cash: config.raw.execution.initial_cash,
+        }
+    }
+
+    /// One account that lives through `rows` once, from the first to the last; `free` takes any target, for rules that
+    /// are no policy.
+    ///
+    /// # Errors
+    /// When the rows cannot hold an episode.
+    pub fn once(
+        &self,
+        config: &Config,
+        normaliser: &Arc<Normaliser>,
+        rows: std::ops::Range<usize>,
+        free: bool,
+    ) -> Result<MarketEnv, LabError> {
+        let decision = match free {
+            true => DecisionRules { action: ActionKind::Continuous, dead_band: 0.0, ..config.decision },
+            false => config.decision,
+        };
+        let plan = EpisodePlan { starts: Starts::First, length: EpisodeLength::ToEnd };
+        let spec = self.spec(config, normaliser, decision, plan, rows);
+        Ok(MarketEnv::new(spec, 1, 0, AutoReset::Disabled)?)
+    }
+}

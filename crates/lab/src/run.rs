@@ -1,0 +1,177 @@
+//! A whole run: prepare, train every fold, save, judge, report.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use cambist_core::clock::Clock;
+use cambist_core::policy::ActionMode;
+use cambist_decide::DecisionPath;
+use cambist_evaluate::windows::Fold;
+use cambist_evaluate::{Judgement, Track};
+use cambist_runs::{MetricsLog, RunFolder};
+
+use crate::artefact::{Artefact, REVISION};
+use crate::backtest::backtest_policy;
+use crate::baselines::baselines;
+use crate::config::{Config, Layers};
+use crate::error::LabError;
+use crate::evaluate::{Judging, judge_and_report};
+use crate::market::Market;
+use crate::train::{Observer, Progress, Trained, train};
+
+/// Settings of the machine: they change nothing of a run's result.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// Folder of data sets.
+    pub data: PathBuf,
+    /// Folder of runs.
+    pub runs: PathBuf,
+    /// Threads.
+    pub n_threads: usize,
+}
+
+/// What a run came to.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Its folder.
+    pub folder: RunFolder,
+    /// Hash of its artefact; of a walk-forward, of the last fold's.
+    pub artefact_hash: String,
+    /// Its judgement on the test window, or over all folds' tests.
+    pub judgement: Judgement,
+    /// Whether it was stopped early.
+    pub stopped: bool,
+}
+
+/// Trains and judges the config of `layers`.
+///
+/// # Errors
+/// Whatever fails; what was saved before stays.
+pub fn run(
+    layers: &Layers,
+    machine: &Machine,
+    clock: &dyn Clock,
+    observer: &mut dyn Observer,
+) -> Result<Outcome, LabError> {
+    let config = Config::validate(layers.resolve()?)?;
+    let market = Market::prepare(&config, &machine.data)?;
+    let folds = config.folds(market.whole())?;
+    for fold in &folds {
+        market.rows("train", "train_until", fold.train)?;
+        market.rows("validation", "validation_until", fold.validation)?;
+        market.rows("test", "test_until", fold.test)?;
+    }
+    let folder = RunFolder::create(&machine.runs, &config.raw.run.name, clock.now())?;
+    folder.write("config.toml", &written(&config))?;
+    let mut logged = Logged {
+        log: MetricsLog::open(folder.path(), clock.now()).map_err(LabError::Run)?,
+        clock,
+        inner: observer,
+    };
+    let mut tracks: Vec<Track> = Vec::new();
+    let (mut artefact_hash, mut stopped) = (String::new(), false);
+    for (index, fold) in folds.iter().enumerate() {
+        let place = (index, folds.len());
+        let trained = train(&config, &market, fold, place, machine.n_threads, clock, &mut logged)?;
+        let artefact = artefact_of(&config, &market, fold, &trained);
+        artefact_hash = artefact.save(&trained.agent, &folder.artefact())?;
+        if folds.len() > 1 {
+            artefact.save(&trained.agent, &folder.path().join(format!("folds/{index:02}")))?;
+        }
+        let fold_tracks = test_tracks(&config, &market, &trained, fold)?;
+        if tracks.is_empty() {
+            tracks = fold_tracks;
+        } else {
+            tracks.iter_mut().zip(&fold_tracks).for_each(|(whole, part)| whole.append(part));
+        }
+        stopped = trained.stopped;
+        if stopped {
+            break;
+        }
+    }
+    let judging = Judging {
+        window: if folds.len() > 1 { "walk-forward" } else { "test" },
+        suffix: "",
+        runs: &machine.runs,
+        folder: &folder,
+        config: &config,
+        artefact_hash: &artefact_hash,
+        fingerprint: &market.fingerprint,
+    };
+    let judgement = judge_and_report(&judging, &tracks, clock)?;
+    Ok(Outcome { folder, artefact_hash, judgement, stopped })
+}
+
+/// The config as resolved, as TOML that gives the same config again.
+fn written(config: &Config) -> String {
+    serde_json::to_value(&config.raw)
+        .ok()
+        .and_then(|value| toml::to_string(&value).ok())
+        .unwrap_or_default()
+}
+
+/// Policy first, then baselines, over the fold's test.
+fn test_tracks(config: &Config, market: &Market, trained: &Trained, fold: &Fold) -> Result<Vec<Track>, LabError> {
+    let rows = market.rows("test", "test_until", fold.test)?;
+    let mut env = market.once(config, &trained.normaliser, rows.clone(), false)?;
+    let policy = backtest_policy(&mut env, &market.tape, &trained.agent, "policy");
+    let rest = baselines(config, market, &trained.normaliser, rows, &policy)?;
+    Ok([vec![policy], rest].concat())
+}
+
+fn artefact_of(config: &Config, market: &Market, fold: &Fold, trained: &Trained) -> Artefact {
+    let path = DecisionPath::new(config.decision, Arc::clone(&trained.normaliser));
+    Artefact {
+        instrument: market.tape.instrument.clone(),
+        timeframe: config.timeframe,
+        observation: path.observation_spec().clone(),
+        features: config.features.clone(),
+        normaliser: trained.normaliser.as_ref().clone(),
+        policy: trained.agent.spec().clone(),
+        action_mode: ActionMode::Greedy,
+        decision: config.decision,
+        engine: config.engine,
+        fold: *fold,
+        data_fingerprint: market.fingerprint.clone(),
+        steps: trained.steps,
+        chosen_update: trained.chosen_update,
+        seed: config.raw.run.seed,
+        revision: REVISION.to_owned(),
+        deterministic: true,
+        config: config.raw.clone(),
+    }
+}
+
+/// Writes the scalars of every update, then passes them on.
+struct Logged<'a> {
+    log: MetricsLog,
+    clock: &'a dyn Clock,
+    inner: &'a mut dyn Observer,
+}
+
+impl Observer for Logged<'_> {
+    fn update(&mut self, progress: &Progress) -> Result<bool, LabError> {
+        let stats = &progress.stats;
+        let mut scalars = vec![
+            ("rollout/episode_return", progress.episode_return),
+            ("rollout/ruined", progress.ruined),
+            ("train/policy_loss", stats.policy_loss),
+            ("train/value_loss", stats.value_loss),
+            ("train/entropy", stats.entropy),
+            ("train/approx_kl", stats.approx_kl),
+            ("train/clip_fraction", stats.clip_fraction),
+            ("train/explained_variance", stats.explained_variance),
+            ("train/gradient_norm", stats.gradient_norm),
+            ("train/learning_rate", stats.learning_rate),
+            ("train/policy_std", stats.policy_std),
+            ("time/steps_per_second", progress.steps_per_second),
+            ("time/fold", progress.fold.0 as f64),
+        ];
+        if let Some(sharpe) = progress.validation_sharpe {
+            scalars.push(("validation/sharpe", sharpe));
+        }
+        let step = progress.steps + progress.fold.0 as u64 * progress.total_steps;
+        self.log.add(step, self.clock.now(), &scalars)?;
+        self.inner.update(progress)
+    }
+}

@@ -1,0 +1,139 @@
+//! Training on one fold: rollout, update, a look at the validation window, the best weights kept.
+
+use std::sync::Arc;
+
+use cambist_core::clock::Clock;
+use cambist_core::{AutoReset, BatchedEnv};
+use cambist_evaluate::metrics::sharpe;
+use cambist_evaluate::windows::Fold;
+use cambist_features::Normaliser;
+use cambist_market::{MarketEnv, MarketError};
+use cambist_policy::ActorCritic;
+use cambist_ppo::{Trainer, UpdateStats};
+
+use crate::backtest::backtest_policy;
+use crate::config::Config;
+use crate::error::LabError;
+use crate::market::Market;
+
+/// How a training stands, after each update.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    /// Fold, from 0, and how many there are.
+    pub fold: (usize, usize),
+    /// Environment steps done.
+    pub steps: u64,
+    /// Environment steps to do.
+    pub total_steps: u64,
+    /// Environment steps a second, so far.
+    pub steps_per_second: f64,
+    /// Mean undiscounted return of the episodes that ended in the rollout; NaN when none did.
+    pub episode_return: f64,
+    /// Share of them that were ruined; NaN when none ended.
+    pub ruined: f64,
+    /// The update's scalars.
+    pub stats: UpdateStats,
+    /// Annual Sharpe ratio on the validation window, when it was looked at.
+    pub validation_sharpe: Option<f64>,
+}
+
+/// Who watches a training.
+pub trait Observer {
+    /// Hears of an update; false ends the training at once, with everything saved.
+    ///
+    /// # Errors
+    /// What it cannot write ends the training too.
+    fn update(&mut self, progress: &Progress) -> Result<bool, LabError>;
+}
+
+/// What a training leaves.
+#[derive(Debug, Clone)]
+pub struct Trained {
+    /// The agent with the chosen weights.
+    pub agent: ActorCritic,
+    /// Fitted on the training window.
+    pub normaliser: Arc<Normaliser>,
+    /// Environment steps done.
+    pub steps: u64,
+    /// The update whose weights were chosen.
+    pub chosen_update: u64,
+    /// Whether the observer ended it early.
+    pub stopped: bool,
+}
+
+/// Trains on `fold`.
+///
+/// # Errors
+/// When a window is empty, learning fails, or the observer fails.
+pub fn train(
+    config: &Config,
+    market: &Market,
+    fold: &Fold,
+    place: (usize, usize),
+    n_threads: usize,
+    clock: &dyn Clock,
+    observer: &mut dyn Observer,
+) -> Result<Trained, LabError> {
+    let train_rows = market.rows("train", "train_until", fold.train)?;
+    let validation_rows = market.rows("validation", "validation_until", fold.validation)?;
+    market.rows("test", "test_until", fold.test)?;
+    let normaliser =
+        Arc::new(Normaliser::fit(&market.features, train_rows.clone(), config.raw.features.clip));
+    let spec = market.spec(config, &normaliser, config.decision, config.plan, train_rows);
+    let make = |n_envs, first_env| {
+        let env = MarketEnv::new(spec.clone(), n_envs, first_env, AutoReset::SameStep)?;
+        Ok::<_, MarketError>(Box::new(env) as Box<dyn BatchedEnv>)
+    };
+    let trainer_spec = config.trainer(n_threads);
+    let n_updates = trainer_spec.n_updates;
+    let mut trainer = Trainer::new(trainer_spec, &make, None)?;
+    let mut best: Option<(f64, u64, ActorCritic)> = None;
+    let mut stopped = false;
+    let begun = clock.elapsed();
+    while trainer.n_done() < n_updates && !stopped {
+        let (stats, episodes) = trainer.iterate()?;
+        let done = trainer.n_done();
+        let mut validation_sharpe = None;
+        if done.is_multiple_of(config.raw.ppo.validate_every) || done == n_updates {
+            let score = validation_score(config, market, &normaliser, validation_rows.clone(), trainer.agent())?;
+            validation_sharpe = Some(score);
+            if best.as_ref().is_none_or(|(top, _, _)| score > *top) {
+                best = Some((score, done, trainer.agent().clone()));
+            }
+        }
+        let steps = done * trainer.steps_per_update();
+        let n = episodes.n as f64;
+        let progress = Progress {
+            fold: place,
+            steps,
+            total_steps: n_updates * trainer.steps_per_update(),
+            steps_per_second: steps as f64 / (clock.elapsed() - begun).as_secs_f64().max(1e-9),
+            episode_return: episodes.total_return / n,
+            ruined: episodes.n_terminated as f64 / n,
+            stats,
+            validation_sharpe,
+        };
+        stopped = !observer.update(&progress)?;
+    }
+    let steps = trainer.n_done() * trainer.steps_per_update();
+    let last = (0.0, trainer.n_done(), trainer.agent().clone());
+    let (_, chosen_update, agent) = best.unwrap_or(last);
+    Ok(Trained { agent, normaliser, steps, chosen_update, stopped })
+}
+
+/// Annual Sharpe ratio of the greedy policy; a policy that never trades scores zero, a ruined one worst of all.
+fn validation_score(
+    config: &Config,
+    market: &Market,
+    normaliser: &Arc<Normaliser>,
+    rows: std::ops::Range<usize>,
+    agent: &ActorCritic,
+) -> Result<f64, LabError> {
+    let mut env = market.once(config, normaliser, rows, false)?;
+    let track = backtest_policy(&mut env, &market.tape, agent, "validation");
+    if track.ruined {
+        return Ok(-1e9);
+    }
+    let sharpe = sharpe::annual(&track.returns(), track.bars_per_year());
+    Ok(if sharpe.is_nan() { 0.0 } else { sharpe })
+}
