@@ -1,1 +1,35 @@
-fn main() {}
+//! The command line: words to functions of the lab, and what they return to text. Nothing is computed here.
+
+mod args;
+mod check;
+mod config;
+mod data;
+mod output;
+mod progress;
+mod table;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Train(args) => train::train(&args, &cli.machine),
+        Command::Evaluate(args) => train::evaluate(&args, &cli.machine),
+        Command::Config { command } => config::run(&command),
+        Command::Data { command } => data::run(*command, &cli.machine),
+        Command::Check { command } => check::run(&command, &cli.machine),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line: the cause is part of the text, so a chain would say it twice.
+            output::error(&format!("error: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -157,6 +157,20 @@ impl Choices {
         }
     }
 
+    /// The choice for `fault`, to be changed.
+    pub fn of_mut(&mut self, fault: Fault) -> &mut Choice {
+        match fault {
+            Fault::Unordered => &mut self.unordered,
+            Fault::Duplicate => &mut self.duplicate,
+            Fault::Gap => &mut self.gap,
+            Fault::NotANumber => &mut self.not_a_number,
+            Fault::ImpossibleOhlc => &mut self.impossible_ohlc,
+            Fault::NonPositive => &mut self.non_positive,
+            Fault::OffGrid => &mut self.off_grid,
+            Fault::Outlier => &mut self.outlier,
+        }
+    }
+
     fn possible(&self) -> Result<(), DataError> {
         let refuse = |fault: Fault, choice: Choice, why| {
             Err(DataError::ImpossibleChoice { kind: fault.name(), choice: choice.to_string(), why })
@@ -430,21 +444,8 @@ mod tests {
         for fault in Fault::ALL {
             for choice in [Choice::Keep, Choice::Drop, Choice::Fail] {
                 let mut choices = Choices::default();
-                for (kind, field) in [
-                    (Fault::Unordered, &mut choices.unordered),
-                    (Fault::Duplicate, &mut choices.duplicate),
-                    (Fault::Gap, &mut choices.gap),
-                    (Fault::NotANumber, &mut choices.not_a_number),
-                    (Fault::ImpossibleOhlc, &mut choices.impossible_ohlc),
-                    (Fault::NonPositive, &mut choices.non_positive),
-                    (Fault::OffGrid, &mut choices.off_grid),
-                    (Fault::Outlier, &mut choices.outlier),
-                ] {
-                    // Dropping a bar leaves a gap, which is kept.
-                    if kind == fault {
-                        *field = choice;
-                    }
-                }
+                // Dropping a bar leaves a gap, which is kept.
+                *choices.of_mut(fault) = choice;
                 let (report, tape) = run(planted(fault), &choices);
                 match (choice, report) {
                     (Choice::Fail, Err(DataError::Refused(why))) => assert!(why.contains(fault.name()), "{why}"),

@@ -41,6 +41,9 @@ pub enum LabError {
     /// Reports.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// The environment breaks the contract.
+    #[error(transparent)]
+    Contract(#[from] cambist_core::check::EnvFault),
     /// A window without bars.
     #[error("the {window} window, {span}, holds {n_bars} bars of the data, which reach from {first} to {last}: move windows.{field}")]
     EmptyWindow {

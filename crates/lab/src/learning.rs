@@ -3,6 +3,7 @@
 //! The stock trainer learns; the judge pairs the greedy policy with the optimum on the same noise, on seeds never
 //! trained on. Settings follow from the markets' own scales and are the same for every parameter and seed.
 
+mod exercises;
 mod judge;
 mod oracle;
 
@@ -12,6 +13,7 @@ use cambist_core::clock::Clock;
 use cambist_policy::{Activation, ActorCritic};
 use cambist_ppo::{PpoConfig, Schedule, TrainError, Trainer, TrainerSpec};
 
+pub use exercises::{Exercise, LearningRequest, Row, check_learning};
 pub use judge::{Judged, judge_signal};
 pub use oracle::{NullResult, OracleMarket, OracleResult};
 

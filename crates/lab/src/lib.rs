@@ -2,7 +2,9 @@
 
 pub mod artefact;
 pub mod backtest;
+pub mod bars;
 pub mod baselines;
+pub mod check;
 pub mod config;
 pub mod error;
 pub mod evaluate;
@@ -10,6 +12,7 @@ pub mod learning;
 pub mod market;
 pub mod run;
 pub mod train;
+pub mod view;
 
 pub use config::{Config, ConfigError, Layers};
 pub use error::LabError;

@@ -175,3 +175,11 @@ impl Observer for Logged<'_> {
         self.inner.update(progress)
     }
 }
+
+/// The run called `wanted`: a path, a name, the beginning of one name alone, or `latest`.
+///
+/// # Errors
+/// When there is none.
+pub fn find(machine: &Machine, wanted: &str) -> Result<RunFolder, LabError> {
+    Ok(RunFolder::find(&machine.runs, wanted)?)
+}

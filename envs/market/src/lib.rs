@@ -99,7 +99,7 @@ pub struct Snapshot {
 }
 
 /// The environment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct MarketEnv {
     spec: MarketSpec,
     courses: Vec<Course>,

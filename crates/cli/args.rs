@@ -1,0 +1,265 @@
+//! What can be written after `cambist`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Reinforcement learning for markets: simulate like a broker, train fast, judge honestly.
+#[derive(Debug, Parser)]
+#[command(name = "cambist", version, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) machine: MachineArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Settings of the machine; they change nothing of a result.
+#[derive(Debug, Args)]
+pub(crate) struct MachineArgs {
+    /// Folder of data sets.
+    #[arg(long, global = true, default_value = "data", env = "CAMBIST_DATA_DIR")]
+    pub(crate) data_dir: PathBuf,
+    /// Folder of runs.
+    #[arg(long, global = true, default_value = "runs", env = "CAMBIST_RUNS_DIR")]
+    pub(crate) runs_dir: PathBuf,
+    /// Threads; 0 for one a core.
+    #[arg(long, global = true, default_value_t = 0)]
+    pub(crate) threads: usize,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train and judge; without a config, on the built-in regime market.
+    Train(TrainArgs),
+    /// Judge the artefact of a run on one of its windows.
+    Evaluate(EvaluateArgs),
+    /// Look at a config.
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Import, make, check and look at bars.
+    Data {
+        #[command(subcommand)]
+        command: Box<DataCommand>,
+    },
+    /// Prove that environments and learning work.
+    Check {
+        #[command(subcommand)]
+        command: CheckCommand,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrainArgs {
+    /// A TOML config; the built-in regime market if left out.
+    pub(crate) config: Option<PathBuf>,
+    /// Overrides a field: section.name=value; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// No progress, only the verdict.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) quiet: bool,
+    /// One JSON object a line: updates, then the judgement.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvaluateArgs {
+    /// A run: its name, the beginning of it, its path, or `latest`.
+    pub(crate) run: String,
+    /// train, validation or test.
+    #[arg(long, default_value = "test")]
+    pub(crate) window: String,
+    /// Opens the sealed rows and judges on them; recorded for good.
+    #[arg(long, conflicts_with = "window")]
+    pub(crate) open_sealed: bool,
+    /// The judgement as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// A TOML config; the built-in one if left out.
+    pub(crate) config: Option<PathBuf>,
+    /// Overrides a field: section.name=value; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Say whether it makes sense.
+    Check(ConfigArgs),
+    /// Every field with value, origin, unit and meaning.
+    Explain(ConfigArgs),
+    /// Its JSON Schema, for editors.
+    Schema,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SetArgs {
+    /// What is traded.
+    #[arg(long)]
+    pub(crate) symbol: String,
+    /// The length of a bar: 1m, 1h, 4h, 1d.
+    #[arg(long)]
+    pub(crate) timeframe: String,
+    /// Where it is traded; needed when several venues have it.
+    #[arg(long)]
+    pub(crate) venue: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum SynthName {
+    /// Geometric Brownian motion.
+    Gbm,
+    /// A log price drawn back to its start (Ornstein-Uhlenbeck).
+    Ou,
+    /// Stochastic variance with jumps (Heston, Bates).
+    Heston,
+    /// Six regimes calibrated to hourly BTC.
+    Regime,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// Read CSV or Parquet bars, check them, store them.
+    Import {
+        /// Files, or folders of files.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+        /// What is traded.
+        #[arg(long)]
+        symbol: String,
+        /// The length of a bar: 1m, 1h, 4h, 1d.
+        #[arg(long)]
+        timeframe: String,
+        /// Where it is traded.
+        #[arg(long, default_value = "unknown")]
+        venue: String,
+        /// Zone of stamps that name none, as an IANA name; UTC if left out. MT5 exports must name theirs.
+        #[arg(long)]
+        tz: Option<String>,
+        /// What happens to a kind of fault: KIND=keep|drop|fail; may be repeated. Kinds: unordered, duplicate, gap,
+        /// not_a_number, impossible_ohlc, non_positive, off_grid, outlier.
+        #[arg(long = "on", value_name = "KIND=CHOICE")]
+        on: Vec<String>,
+        /// Robust standard deviations from which a return is an outlier.
+        #[arg(long)]
+        outlier_deviations: Option<f64>,
+    },
+    /// What is there.
+    List,
+    /// One data set: span, origin, fingerprint, report.
+    Show(SetArgs),
+    /// Read a data set back and compare it with its fingerprint.
+    Check(SetArgs),
+    /// Make and store longer bars.
+    Resample {
+        #[command(flatten)]
+        set: SetArgs,
+        /// The new length of a bar.
+        #[arg(long)]
+        to: String,
+    },
+    /// Draw closes as an SVG file.
+    Plot {
+        #[command(flatten)]
+        set: SetArgs,
+        /// The file.
+        #[arg(long, default_value = "plot.svg")]
+        out: PathBuf,
+    },
+    /// Make a market with known truth and store it.
+    Synth {
+        /// The law.
+        kind: SynthName,
+        /// Its name.
+        #[arg(long, default_value = "SYNTH")]
+        symbol: String,
+        /// The length of a bar.
+        #[arg(long, default_value = "1h")]
+        timeframe: String,
+        /// Number of bars.
+        #[arg(long, default_value_t = 50_000)]
+        bars: usize,
+        /// Date of the first bar.
+        #[arg(long, default_value = "2018-01-01")]
+        start: String,
+        /// Price at the start.
+        #[arg(long, default_value_t = 100.0)]
+        price: f64,
+        /// Seed.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// gbm: drift a year.
+        #[arg(long, default_value_t = 0.0)]
+        drift: f64,
+        /// gbm, ou: volatility a year.
+        #[arg(long, default_value_t = 0.6)]
+        volatility: f64,
+        /// ou: pull to the mean, a year.
+        #[arg(long, default_value_t = 50.0)]
+        speed: f64,
+    },
+    /// The indicators a config can name.
+    Features,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CheckCommand {
+    /// Put the environment of a config through the contract.
+    Env(ConfigArgs),
+    /// Train on markets whose optimum is known, and compare.
+    Learning(LearningArgs),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Exercise {
+    /// Quadratic cost and risk, continuous.
+    A,
+    /// Proportional cost and a cap, discrete.
+    B,
+    /// The next return is leaked.
+    Oracle,
+    /// The leak is gone: from the oracle's weights, learn to do nothing.
+    Null,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LearningArgs {
+    /// Which exercises.
+    #[arg(long, value_delimiter = ',', default_values = ["a", "b", "oracle", "null"])]
+    pub(crate) markets: Vec<Exercise>,
+    /// Seeds 1 to this.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) seeds: u64,
+    /// Environment steps of each training.
+    #[arg(long, default_value_t = 6_000_000)]
+    pub(crate) steps: u64,
+    /// Persistence of the signal.
+    #[arg(long, default_value_t = 0.9)]
+    pub(crate) rho: f64,
+    /// Standard deviation of the signal's noise.
+    #[arg(long, default_value_t = 0.447_213_595_499_958)]
+    pub(crate) s: f64,
+    /// A: price of risk.
+    #[arg(long, default_value_t = 0.3)]
+    pub(crate) lambda: f64,
+    /// A: quadratic cost.
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) phi: f64,
+    /// B: proportional cost.
+    #[arg(long, default_value_t = 4.0)]
+    pub(crate) psi: f64,
+    /// B: position cap.
+    #[arg(long = "cap", short = 'M', default_value_t = 2.0)]
+    pub(crate) cap: f64,
+    /// Rows as JSON, one a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,100 @@
+//! `cambist check`.
+
+use std::sync::atomic::Ordering;
+
+use cambist_core::clock::SystemClock;
+use cambist_lab::learning::{Budget, Exercise as Which, LearningRequest, Row, check_learning};
+use cambist_lab::{Layers, check};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::args::{CheckCommand, ConfigArgs, Exercise, LearningArgs, MachineArgs};
+use crate::progress::interruption;
+use crate::{output, table};
+
+pub(crate) fn run(command: &CheckCommand, machine: &MachineArgs) -> anyhow::Result<()> {
+    match command {
+        CheckCommand::Env(args) => env(args, machine),
+        CheckCommand::Learning(args) => learning(args, machine),
+    }
+}
+
+fn env(args: &ConfigArgs, machine: &MachineArgs) -> anyhow::Result<()> {
+    let layers = Layers::read(args.config.as_deref(), &args.set)?;
+    let report = check::env(&layers, &machine.machine())?;
+    output::line(&format!(
+        "The environment keeps the contract: {} episodes side by side, {} columns, {} steps each, {} truncated, {} \
+         terminated; rewards from {:.4} to {:.4}, observations within ±{:.2}; equal twice from one seed.",
+        report.n_envs,
+        report.observation_width,
+        report.n_steps,
+        report.n_truncated,
+        report.n_terminated,
+        report.reward_range.0,
+        report.reward_range.1,
+        report.observation_bound
+    ));
+    Ok(())
+}
+
+fn learning(args: &LearningArgs, machine: &MachineArgs) -> anyhow::Result<()> {
+    let which = |e: &Exercise| match e {
+        Exercise::A => Which::Quadratic,
+        Exercise::B => Which::Proportional,
+        Exercise::Oracle => Which::Oracle,
+        Exercise::Null => Which::Null,
+    };
+    let request = LearningRequest {
+        exercises: args.markets.iter().map(which).collect(),
+        n_seeds: args.seeds,
+        budget: Budget { steps: args.steps, n_threads: machine.machine().n_threads },
+        rho: args.rho,
+        s: args.s,
+        lambda: args.lambda,
+        phi: args.phi,
+        psi: args.psi,
+        cap: args.cap,
+    };
+    let stop = interruption()?;
+    let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new(0) };
+    bar.set_style(ProgressStyle::with_template("{bar:24} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let rows = check_learning(&request, &SystemClock::start(), &mut |what, done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+        bar.set_message(what.to_owned());
+        !stop.load(Ordering::SeqCst)
+    })?;
+    bar.finish_and_clear();
+    if args.json {
+        for row in &rows {
+            output::line(&serde_json::to_string(row)?);
+        }
+    } else {
+        output::line(&text(&rows));
+    }
+    let failed: Vec<&str> = rows.iter().filter(|r| !r.passed).map(|r| r.market).collect();
+    anyhow::ensure!(failed.is_empty(), "below what learning must reach: {}", failed.join(", "));
+    Ok(())
+}
+
+fn text(rows: &[Row]) -> String {
+    let head = ["market", "seeds", "mean", "worst", "std. error", "rule learned", "rule exact", "needed", "steps", "s a seed", "passed"];
+    let body: Vec<Vec<String>> = rows
+        .iter()
+        .map(|r| {
+            vec![
+                r.market.to_owned(),
+                r.n_seeds.to_string(),
+                format!("{:.2} %", 100.0 * r.mean),
+                format!("{:.2} %", 100.0 * r.worst),
+                format!("{:.2} %", 100.0 * r.standard_error),
+                r.learned_rule.map_or("–".into(), |v| format!("{v:.3}")),
+                r.exact_rule.map_or("–".into(), |v| format!("{v:.3}")),
+                r.needed.clone(),
+                r.steps.to_string(),
+                format!("{:.1}", r.seconds),
+                if r.passed { "yes" } else { "NO" }.to_owned(),
+            ]
+        })
+        .collect();
+    table::text(&head.map(str::to_owned), &body)
+}

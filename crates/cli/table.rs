@@ -1,0 +1,31 @@
+//! Tables for the terminal.
+
+use cambist_lab::view::Rows;
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{CellAlignment, Table};
+
+/// A table with `head` above `rows`; every column but the first is right-aligned.
+pub(crate) fn text(head: &[String], rows: &[Vec<String>]) -> String {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_header(head);
+    for row in rows {
+        table.add_row(row);
+    }
+    for index in 1..head.len() {
+        if let Some(column) = table.column_mut(index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.to_string()
+}
+
+/// The metrics of policy and baselines.
+pub(crate) fn scores(rows: &Rows) -> String {
+    let head: Vec<String> = std::iter::once(String::new()).chain(rows.names.iter().cloned()).collect();
+    let body: Vec<Vec<String>> = rows
+        .metrics
+        .iter()
+        .map(|row| std::iter::once(row.name.to_owned()).chain(row.values.iter().cloned()).collect())
+        .collect();
+    text(&head, &body)
+}
