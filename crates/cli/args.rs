@@ -175,6 +175,7 @@ pub(crate) enum DataCommand {
         out: PathBuf,
     },
     /// Make a market with known truth and store it.
+    #[command(allow_negative_numbers = true)]
     Synth {
         /// The law.
         kind: SynthName,

@@ -56,7 +56,9 @@ fn learning(args: &LearningArgs, machine: &MachineArgs) -> anyhow::Result<()> {
     };
     let stop = interruption()?;
     let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new(0) };
-    bar.set_style(ProgressStyle::with_template("{bar:24} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_style(
+        ProgressStyle::with_template("{bar:24} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
     let rows = check_learning(&request, &SystemClock::start(), &mut |what, done, all| {
         bar.set_length(all);
         bar.set_position(done);
@@ -77,7 +79,19 @@ fn learning(args: &LearningArgs, machine: &MachineArgs) -> anyhow::Result<()> {
 }
 
 fn text(rows: &[Row]) -> String {
-    let head = ["market", "seeds", "mean", "worst", "std. error", "rule learned", "rule exact", "needed", "steps", "s a seed", "passed"];
+    let head = [
+        "market",
+        "seeds",
+        "mean",
+        "worst",
+        "std. error",
+        "rule learned",
+        "rule exact",
+        "needed",
+        "steps",
+        "s a seed",
+        "passed",
+    ];
     let body: Vec<Vec<String>> = rows
         .iter()
         .map(|r| {

@@ -23,9 +23,13 @@ pub(crate) fn run(command: DataCommand, machine: &MachineArgs) -> anyhow::Result
         DataCommand::List => {
             let rows = bars::list(&root)?;
             if rows.is_empty() {
-                output::line(&format!("{} holds no data set: import one with `cambist data import`", root.display()));
+                output::line(&format!(
+                    "{} holds no data set: import one with `cambist data import`",
+                    root.display()
+                ));
             } else {
-                let head = ["symbol", "venue", "bar", "bars", "from", "to", "gaps", "fingerprint"].map(str::to_owned);
+                let head = ["symbol", "venue", "bar", "bars", "from", "to", "gaps", "fingerprint"]
+                    .map(str::to_owned);
                 output::line(&table::text(&head, &rows));
             }
         }
@@ -38,7 +42,18 @@ pub(crate) fn run(command: DataCommand, machine: &MachineArgs) -> anyhow::Result
             bars::plot(&root, &set.name(), &out)?;
             output::line(&format!("drawn: {}", out.display()));
         }
-        DataCommand::Synth { kind, symbol, timeframe, bars: n_bars, start, price, seed, drift, volatility, speed } => {
+        DataCommand::Synth {
+            kind,
+            symbol,
+            timeframe,
+            bars: n_bars,
+            start,
+            price,
+            seed,
+            drift,
+            volatility,
+            speed,
+        } => {
             let kind = match kind {
                 SynthName::Gbm => "gbm",
                 SynthName::Ou => "ou",
@@ -46,7 +61,8 @@ pub(crate) fn run(command: DataCommand, machine: &MachineArgs) -> anyhow::Result
                 SynthName::Regime => "regime",
             };
             let kind = kind.to_owned();
-            let words = SynthWords { kind, symbol, timeframe, n_bars, start, price, seed, drift, volatility, speed };
+            let words =
+                SynthWords { kind, symbol, timeframe, n_bars, start, price, seed, drift, volatility, speed };
             bars::synth_into(&root, &words)?.iter().for_each(|l| output::line(l));
         }
         DataCommand::Features => bars::features().iter().for_each(|l| output::line(l)),

@@ -44,7 +44,9 @@ impl Watcher {
     pub(crate) fn new(voice: Voice, stop: Arc<AtomicBool>) -> Self {
         let bar = if voice == Voice::Bar { ProgressBar::new(0) } else { ProgressBar::hidden() };
         let template = "{bar:24} {percent:>3} % {msg} eta {eta}";
-        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_style(
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+        );
         Self { voice, bar, stop, validation: "–".to_owned() }
     }
 
@@ -62,7 +64,11 @@ impl Observer for Watcher {
         let before = fold as u64 * progress.total_steps;
         self.bar.set_length(n_folds as u64 * progress.total_steps);
         self.bar.set_position(before + progress.steps);
-        let returned = if progress.episode_return.is_nan() { "–".to_owned() } else { format!("{:.3}", progress.episode_return) };
+        let returned = if progress.episode_return.is_nan() {
+            "–".to_owned()
+        } else {
+            format!("{:.3}", progress.episode_return)
+        };
         let place = if n_folds > 1 { format!("fold {}/{n_folds} ", fold + 1) } else { String::new() };
         self.bar.set_message(format!(
             "{place}{:.0} steps/s, return {returned}, entropy {:.3}, KL {:.4}, validation Sharpe {}",

@@ -1,13 +1,13 @@
 //! Tables for the terminal.
 
 use cambist_lab::view::Rows;
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
 /// A table with `head` above `rows`; every column but the first is right-aligned.
 pub(crate) fn text(head: &[String], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_header(head);
+    table.load_style(NOTHING).set_header(head);
     for row in rows {
         table.add_row(row);
     }

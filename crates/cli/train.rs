@@ -66,7 +66,9 @@ pub(crate) fn evaluate(args: &EvaluateArgs, machine: &MachineArgs) -> anyhow::Re
     }
     output::line(&table::scores(&view::metrics(&judgement)));
     if let Some(before) = openings {
-        output::line(&format!("Sealed rows opened; they had been opened {before} times before. This is recorded for good."));
+        output::line(&format!(
+            "Sealed rows opened; they had been opened {before} times before. This is recorded for good."
+        ));
     }
     if matches!(window, Window::Train | Window::Validation) {
         output::line("These rows were used to make the policy: what it earned on them proves nothing.");

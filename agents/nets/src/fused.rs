@@ -136,7 +136,8 @@ impl Learner for FusedLearner {
             return Err(LearnError::NotFinite { tensor, step: self.n_steps });
         }
         self.n_steps += 1;
-        let scale = if norm > f64::from(step.max_norm) { f64::from(step.max_norm) / (norm + 1e-6) } else { 1.0 };
+        let scale =
+            if norm > f64::from(step.max_norm) { f64::from(step.max_norm) / (norm + 1e-6) } else { 1.0 };
         let debias = |beta: f32| 1.0 - libm::pow(f64::from(beta), self.n_steps as f64);
         let numbers = AdamStep {
             scale: scale as f32,
@@ -242,7 +243,14 @@ impl Pass<'_> {
     }
 
     /// From the derivative by the last outputs, in `activations.back`, to the gradient.
-    fn backward(&self, layers: &[Layer], n: usize, input: &[f32], activations: &mut Activations, gradient: &mut [f32]) {
+    fn backward(
+        &self,
+        layers: &[Layer],
+        n: usize,
+        input: &[f32],
+        activations: &mut Activations,
+        gradient: &mut [f32],
+    ) {
         let Activations { outputs, back, next_back } = activations;
         for (depth, layer) in layers.iter().enumerate().rev() {
             let (inputs, width) = (layer.inputs, layer.outputs);
@@ -259,9 +267,14 @@ impl Pass<'_> {
                 let d = Strided { data: &back[..n * width], row_stride: width, column_stride: 1 };
                 matmul(self.isa, n, inputs, width, d, turned_w, Start::Zero, next_back);
                 match self.agent.spec().activation {
-                    Activation::Tanh => tanh_backward(self.isa, &x[..n * inputs], &mut next_back[..n * inputs]),
+                    Activation::Tanh => {
+                        tanh_backward(self.isa, &x[..n * inputs], &mut next_back[..n * inputs])
+                    }
                     Activation::Relu => {
-                        next_back.iter_mut().zip(&x[..n * inputs]).for_each(|(d, &y)| *d *= f32::from(u8::from(y > 0.0)));
+                        next_back
+                            .iter_mut()
+                            .zip(&x[..n * inputs])
+                            .for_each(|(d, &y)| *d *= f32::from(u8::from(y > 0.0)));
                     }
                 }
                 std::mem::swap(back, next_back);

@@ -59,7 +59,9 @@ pub struct Step {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum LearnError {
     /// A gradient is not a number.
-    #[error("the gradient of '{tensor}' is not finite at optimiser step {step}: lower the learning rate, or look for observations or rewards that are not finite")]
+    #[error(
+        "the gradient of '{tensor}' is not finite at optimiser step {step}: lower the learning rate, or look for observations or rewards that are not finite"
+    )]
     NotFinite {
         /// The first such tensor.
         tensor: String,

@@ -3,7 +3,7 @@
 //!
 //! The loss lives with the algorithm (`cambist-ppo`) and sees outputs only, so every learner trains by the same one.
 //! [`fused::FusedLearner`] is the CPU implementation for perceptrons: a tile of rows goes through forward, loss and
-//! backward while it is in cache. [`reference`] is the same in plain f64, to be checked against.
+//! backward while it is in cache. [`mod@reference`] is the same in plain f64, to be checked against.
 
 pub mod fused;
 pub mod init;

@@ -4,7 +4,9 @@
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, TensorData};
 use cambist_core::rng::{Purpose, Stream};
-use cambist_nets::{FusedLearner, Learner, OutputLoss, Rows, Sums, TileGradients, TileOutputs, init, reference};
+use cambist_nets::{
+    FusedLearner, Learner, OutputLoss, Rows, Sums, TileGradients, TileOutputs, init, reference,
+};
 use cambist_policy::{Activation, ActorCriticSpec, Head, Instructions};
 
 /// A smooth loss of every output: `Σ rows (½|head − target|² + ½(value − target)²) / n + Σ log_deviation²`.
@@ -18,8 +20,8 @@ impl OutputLoss for Quadratic {
     fn tile(&self, outputs: &TileOutputs<'_>, gradients: &mut TileGradients<'_>, sums: &mut Sums) {
         for (row, &index) in outputs.indices.iter().enumerate() {
             let target = &self.targets[index as usize * (self.width + 1)..];
-            for j in 0..self.width {
-                let error = outputs.head[row * self.width + j] - target[j];
+            for (j, &wanted) in target[..self.width].iter().enumerate() {
+                let error = outputs.head[row * self.width + j] - wanted;
                 gradients.head[row * self.width + j] = error / self.n as f32;
                 sums[0] += 0.5 * f64::from(error * error);
             }
@@ -71,7 +73,10 @@ fn reference_loss(case: &Case, parameters: &[f64]) -> f64 {
 fn row(case: &Case, index: u32) -> (Vec<f64>, Vec<f64>) {
     let wide = |x: &[f32]| x.iter().map(|&v| f64::from(v)).collect();
     let index = index as usize;
-    (wide(&case.observations[index * 7..(index + 1) * 7]), wide(&case.loss.targets[index * 4..(index + 1) * 4]))
+    (
+        wide(&case.observations[index * 7..(index + 1) * 7]),
+        wide(&case.loss.targets[index * 4..(index + 1) * 4]),
+    )
 }
 
 fn reference_gradient(case: &Case, parameters: &[f64]) -> Vec<f64> {
@@ -160,7 +165,10 @@ fn the_kernel_agrees_with_burns_autodiff() {
         let agent = init::orthogonal(&case.spec, 4, 0.0).unwrap();
         let device = Device::flex().autodiff();
         let gathered = |data: &[f32], width: usize| {
-            let rows = case.indices.iter().flat_map(|&i| data[i as usize * width..(i as usize + 1) * width].to_vec());
+            let rows = case
+                .indices
+                .iter()
+                .flat_map(|&i| data[i as usize * width..(i as usize + 1) * width].to_vec());
             rows.collect::<Vec<f32>>()
         };
         let matrix = |data: Vec<f32>, columns: usize| {
@@ -169,14 +177,17 @@ fn the_kernel_agrees_with_burns_autodiff() {
         };
         let x = matrix(gathered(&case.observations, 7), 7);
         let targets = gathered(&case.loss.targets, 4);
-        let part = |from: usize, n: usize| targets.chunks(4).flat_map(|t| t[from..from + n].to_vec()).collect::<Vec<_>>();
+        let part = |from: usize, n: usize| {
+            targets.chunks(4).flat_map(|t| t[from..from + n].to_vec()).collect::<Vec<_>>()
+        };
         let nets = [(agent.actor(), matrix(part(0, 3), 3)), (agent.critic(), matrix(part(3, 1), 1))];
         let mut leaves = Vec::new();
         let mut total: Option<Tensor<1>> = None;
         for (layers, target) in nets {
             let mut y = x.clone();
             for (depth, layer) in layers.iter().enumerate() {
-                let weight = matrix(agent.parameters[layer.weight..layer.bias].to_vec(), layer.outputs).require_grad();
+                let weight =
+                    matrix(agent.parameters[layer.weight..layer.bias].to_vec(), layer.outputs).require_grad();
                 let bias = agent.parameters[layer.bias..layer.bias + layer.outputs].to_vec();
                 let bias = matrix(bias, layer.outputs).require_grad();
                 y = y.matmul(weight.clone()) + bias.clone();

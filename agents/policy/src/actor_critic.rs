@@ -38,7 +38,12 @@ impl ActorCriticSpec {
     }
 
     fn mlp(&self, outputs: usize) -> MlpSpec {
-        MlpSpec { inputs: self.observation, hidden: self.hidden.clone(), outputs, activation: self.activation }
+        MlpSpec {
+            inputs: self.observation,
+            hidden: self.hidden.clone(),
+            outputs,
+            activation: self.activation,
+        }
     }
 
     /// Number of parameters: actor, critic, head, in this order.
@@ -56,7 +61,11 @@ impl ActorCriticSpec {
             for (index, layer) in spec.layers(place).iter().enumerate() {
                 let weight = layer.weight..layer.bias;
                 out.push((format!("{net}.{index}.weight"), vec![layer.inputs, layer.outputs], weight));
-                out.push((format!("{net}.{index}.bias"), vec![layer.outputs], layer.bias..layer.bias + layer.outputs));
+                out.push((
+                    format!("{net}.{index}.bias"),
+                    vec![layer.outputs],
+                    layer.bias..layer.bias + layer.outputs,
+                ));
             }
             place += spec.n_parameters();
         }
@@ -118,12 +127,24 @@ impl ActorCritic {
     }
 
     /// Head outputs `[n × width]` for observations `[n × observation]`.
-    pub fn actor_forward(&self, isa: Instructions, observations: &[f32], outputs: &mut [f32], scratch: &mut Scratch) {
+    pub fn actor_forward(
+        &self,
+        isa: Instructions,
+        observations: &[f32],
+        outputs: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
         self.forward(&self.actor, isa, observations, outputs, scratch);
     }
 
     /// Values `[n]` of observations `[n × observation]`.
-    pub fn critic_forward(&self, isa: Instructions, observations: &[f32], values: &mut [f32], scratch: &mut Scratch) {
+    pub fn critic_forward(
+        &self,
+        isa: Instructions,
+        observations: &[f32],
+        values: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
         self.forward(&self.critic, isa, observations, values, scratch);
     }
 

@@ -42,9 +42,9 @@ impl Instructions {
     pub fn detect() -> Self {
         let wanted = std::env::var("CAMBIST_KERNEL").unwrap_or_default();
         let named = Self::ALL.into_iter().find(|i| i.name() == wanted);
-        named.filter(|i| i.is_available()).unwrap_or_else(|| {
-            Self::ALL.into_iter().find(|i| i.is_available()).unwrap_or(Self::Plain)
-        })
+        named
+            .filter(|i| i.is_available())
+            .unwrap_or_else(|| Self::ALL.into_iter().find(|i| i.is_available()).unwrap_or(Self::Plain))
     }
 
     /// Its name in `CAMBIST_KERNEL`.
@@ -83,6 +83,7 @@ pub enum Start<'a> {
 macro_rules! dispatched {
     ($(#[$doc:meta])* $name:ident, $body:ident, ($($arg:ident: $type:ty),*)) => {
         $(#[$doc])*
+        #[allow(clippy::too_many_arguments, reason = "the shape of a matrix product, and the instruction set")]
         pub fn $name(instructions: Instructions, $($arg: $type),*) {
             #[cfg(target_arch = "x86_64")]
             {
@@ -159,15 +160,18 @@ fn matmul_body<const LANES: usize>(
         return;
     }
     assert!(c.len() >= m * n && b.len() >= k * n, "matmul: c or b too short");
-    assert!(k == 0 || a.data.len() > (m - 1) * a.row_stride + (k - 1) * a.column_stride, "matmul: a too short");
+    assert!(
+        k == 0 || a.data.len() > (m - 1) * a.row_stride + (k - 1) * a.column_stride,
+        "matmul: a too short"
+    );
     if let Start::Row(row) = start {
         assert!(row.len() >= n, "matmul: start too short");
     }
     let mut column = 0;
     // Columns in the widest blocks that fit: blocking does not touch the order within an element's chain.
     macro_rules! blocks {
-        ($($width:expr),*) => {
-            $(while column + $width <= n {
+        ($($width:literal),*) => {
+            $(while n - column >= $width {
                 let mut row = 0;
                 while row + 4 <= m {
                     tile::<4, { $width }>(row, column, n, k, a, b, start, c);
@@ -240,7 +244,13 @@ fn tanh_backward_body<const LANES: usize>(y: &[f32], d: &mut [f32]) {
 }
 
 #[inline(always)]
-fn adam_body<const LANES: usize>(step: &AdamStep, gradient: &[f32], m: &mut [f32], v: &mut [f32], w: &mut [f32]) {
+fn adam_body<const LANES: usize>(
+    step: &AdamStep,
+    gradient: &[f32],
+    m: &mut [f32],
+    v: &mut [f32],
+    w: &mut [f32],
+) {
     let AdamStep { scale, beta1, beta2, rate, second, epsilon } = *step;
     for (((w, &g), m), v) in w.iter_mut().zip(gradient).zip(m).zip(v) {
         let g = scale * g;
@@ -279,7 +289,8 @@ mod tests {
             }
             for i in 0..m {
                 for j in 0..n {
-                    let product: f64 = (0..k).map(|p| f64::from(a[i * k + p]) * f64::from(b[p * n + j])).sum();
+                    let product: f64 =
+                        (0..k).map(|p| f64::from(a[i * k + p]) * f64::from(b[p * n + j])).sum();
                     let wanted = libm::tanh(f64::from(bias[j]) + 2.0 * product);
                     assert!((f64::from(plain[i * n + j]) - wanted).abs() < 2e-5);
                 }
@@ -299,7 +310,16 @@ mod tests {
         }
         let (mut x, mut y) = (vec![0.0; m * n], vec![0.0; m * n]);
         let instructions = Instructions::detect();
-        matmul(instructions, m, n, k, Strided { data: &a, row_stride: k, column_stride: 1 }, &b, Start::Zero, &mut x);
+        matmul(
+            instructions,
+            m,
+            n,
+            k,
+            Strided { data: &a, row_stride: k, column_stride: 1 },
+            &b,
+            Start::Zero,
+            &mut x,
+        );
         let turned = Strided { data: &transposed, row_stride: 1, column_stride: m };
         matmul(instructions, m, n, k, turned, &b, Start::Zero, &mut y);
         assert_eq!(x, y);

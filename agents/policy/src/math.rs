@@ -10,11 +10,13 @@ pub fn tanh(x: f32) -> f32 {
     let clamped = x.clamp(-BOUND, BOUND);
     let square = clamped * clamped;
     let mut p = -2.760_768_5e-16_f32;
-    for coefficient in [2.000_188e-13, -8.604_672e-11, 5.122_297e-8, 1.485_722_4e-5, 6.372_619_3e-4, 4.893_524_6e-3] {
+    for coefficient in
+        [2.000_188e-13, -8.604_672e-11, 5.122_297e-8, 1.485_722_4e-5, 6.372_619_3e-4, 4.893_524_6e-3]
+    {
         p = p.mul_add(square, coefficient);
     }
     let mut q = 1.198_258_4e-6_f32;
-    for coefficient in [1.185_347_1e-4, 2.268_434_6e-3, 4.893_525_2e-3] {
+    for coefficient in [1.185_347_1e-4, 2.268_434_6e-3, 4.893_525e-3] {
         q = q.mul_add(square, coefficient);
     }
     let y = clamped * p / q;

@@ -39,7 +39,14 @@ pub struct Layer {
 
 impl Layer {
     /// `y[n × outputs] = x[n × inputs] · W + b`.
-    pub fn forward(&self, instructions: Instructions, parameters: &[f32], n: usize, x: &[f32], y: &mut [f32]) {
+    pub fn forward(
+        &self,
+        instructions: Instructions,
+        parameters: &[f32],
+        n: usize,
+        x: &[f32],
+        y: &mut [f32],
+    ) {
         let weight = &parameters[self.weight..self.weight + self.inputs * self.outputs];
         let bias = &parameters[self.bias..self.bias + self.outputs];
         let x = Strided { data: x, row_stride: self.inputs, column_stride: 1 };

@@ -95,7 +95,12 @@ pub fn load(spec: &ActorCriticSpec, path: &Path) -> Result<ActorCritic, WeightsE
     let mut parameters = vec![0.0f32; spec.n_parameters()];
     for (name, shape, place) in spec.tensors() {
         let wanted = format!("f32 {shape:?}");
-        let wrong = |found: String| WeightsError::Tensor { path: path.to_owned(), name: name.clone(), found, wanted: wanted.clone() };
+        let wrong = |found: String| WeightsError::Tensor {
+            path: path.to_owned(),
+            name: name.clone(),
+            found,
+            wanted: wanted.clone(),
+        };
         let tensor = file.tensor(&name).map_err(|_| wrong("missing".to_owned()))?;
         if tensor.dtype() != Dtype::F32 || tensor.shape() != shape {
             return Err(wrong(format!("{:?} {:?}", tensor.dtype(), tensor.shape())));
@@ -104,5 +109,6 @@ pub fn load(spec: &ActorCriticSpec, path: &Path) -> Result<ActorCritic, WeightsE
             *value = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
         }
     }
-    ActorCritic::new(spec.clone(), parameters).ok_or_else(|| format("the number of parameters is wrong".into()))
+    ActorCritic::new(spec.clone(), parameters)
+        .ok_or_else(|| format("the number of parameters is wrong".into()))
 }

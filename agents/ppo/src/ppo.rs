@@ -148,10 +148,20 @@ impl OutputLoss for Objective<'_> {
             let d_log_probability = self.surrogate(index, log_probability, sums) / self.n as f32;
             let d_entropy = -self.config.entropy_coefficient / self.n as f32;
             sums[ENTROPY] += f64::from(match self.head {
-                Head::Categorical { .. } => categorical_row(head, action, d_log_probability, d_entropy, d_head),
+                Head::Categorical { .. } => {
+                    categorical_row(head, action, d_log_probability, d_entropy, d_head)
+                }
                 Head::Gaussian { .. } => {
                     let log_dev = outputs.log_deviation;
-                    gaussian_row(head, log_dev, action, d_log_probability, d_entropy, d_head, gradients.log_deviation)
+                    gaussian_row(
+                        head,
+                        log_dev,
+                        action,
+                        d_log_probability,
+                        d_entropy,
+                        d_head,
+                        gradients.log_deviation,
+                    )
                 }
             });
             let d_value = self.value_loss(index, outputs.values[row], sums);
@@ -199,7 +209,13 @@ fn gaussian_log_probability(action: &[f32], mean: &[f32], log_deviation: &[f32])
 }
 
 /// Derivatives by logits z: `∂ ln p_a / ∂z_j = 1[j = a] − p_j`, `∂H / ∂z_j = −p_j (ln p_j + H)`. Returns H.
-fn categorical_row(logits: &[f32], action: &[f32], d_log_p: f32, d_entropy: f32, d_logits: &mut [f32]) -> f32 {
+fn categorical_row(
+    logits: &[f32],
+    action: &[f32],
+    d_log_p: f32,
+    d_entropy: f32,
+    d_logits: &mut [f32],
+) -> f32 {
     let total = log_sum_exp(logits, |_| true);
     let entropy: f32 = logits.iter().map(|z| -math::exp(z - total) * (z - total)).sum();
     for (j, (d, z)) in d_logits.iter_mut().zip(logits).enumerate() {
@@ -259,9 +275,11 @@ pub fn update(
     let mut n_minibatches = 0.0;
     'epochs: for epoch in 0..config.n_epochs {
         stats.n_epochs = epoch + 1;
-        Stream::new(seed, Purpose::Shuffle, update * config.n_epochs as u64 + epoch as u64).shuffle(&mut order);
+        Stream::new(seed, Purpose::Shuffle, update * config.n_epochs as u64 + epoch as u64)
+            .shuffle(&mut order);
         for indices in order.chunks(config.minibatch_size) {
-            let (advantage_mean, advantage_scale) = advantage_moments(tape, indices, config.normalise_advantage);
+            let (advantage_mean, advantage_scale) =
+                advantage_moments(tape, indices, config.normalise_advantage);
             let head = learner.agent().spec().head;
             let n = indices.len();
             let objective = Objective { config, tape, head, n, advantage_mean, advantage_scale };

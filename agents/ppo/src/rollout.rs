@@ -3,8 +3,8 @@
 //! The tape is laid out environment by environment, so an environment's rows are in order of time and their place does
 //! not depend on how many threads collect.
 
-use cambist_core::policy::{Policy, PolicyInput, PolicyOutput};
 use cambist_core::env::StepStorage;
+use cambist_core::policy::{Policy, PolicyInput, PolicyOutput};
 use cambist_core::{BatchedEnv, End};
 use cambist_policy::MlpPolicy;
 

@@ -8,7 +8,14 @@ use cambist_policy::Head;
 use cambist_ppo::ppo::{Objective, Trajectory, advantages};
 use cambist_ppo::{PpoConfig, Schedule, Tape};
 
-fn gae(rewards: &[f32], values: &[f32], next_values: &[f32], ends: &[End], gamma: f32, lambda: f32) -> Vec<f32> {
+fn gae(
+    rewards: &[f32],
+    values: &[f32],
+    next_values: &[f32],
+    ends: &[End],
+    gamma: f32,
+    lambda: f32,
+) -> Vec<f32> {
     let mut out = vec![0.0; rewards.len()];
     advantages(&Trajectory { rewards, values, next_values, ends }, gamma, lambda, &mut out);
     out
@@ -94,8 +101,12 @@ fn the_objectives_gradient_agrees_with_finite_differences() {
         let evaluate = |x: &[f32]| {
             let (head_out, rest) = x.split_at(n * width);
             let own = head.n_parameters();
-            let tile =
-                TileOutputs { indices: &indices, head: head_out, log_deviation: &rest[n..n + own], values: &rest[..n] };
+            let tile = TileOutputs {
+                indices: &indices,
+                head: head_out,
+                log_deviation: &rest[n..n + own],
+                values: &rest[..n],
+            };
             let (mut d_head, mut d_log, mut d_values) = (vec![0.0; n * width], vec![0.0; own], vec![0.0; n]);
             let mut gradients =
                 TileGradients { head: &mut d_head, log_deviation: &mut d_log, values: &mut d_values };
@@ -141,7 +152,8 @@ fn the_clip_holds_on_the_right_side() {
             Objective { config: &config, tape: &tape, head, n: 1, advantage_mean: 0.0, advantage_scale: 1.0 };
         let (mut d_head, mut d_values, mut sums) = ([0.0; 2], [0.0], [0.0; 8]);
         let tile = TileOutputs { indices: &[0], head: &[0.0, 0.0], log_deviation: &[], values: &[0.0] };
-        let mut gradients = TileGradients { head: &mut d_head, log_deviation: &mut [], values: &mut d_values };
+        let mut gradients =
+            TileGradients { head: &mut d_head, log_deviation: &mut [], values: &mut d_values };
         objective.tile(&tile, &mut gradients, &mut sums);
         assert_eq!(d_head[0] != 0.0, moves, "ratio {ratio}, advantage {advantage}");
         if moves {

@@ -26,7 +26,9 @@ pub struct EnvReport {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum EnvFault {
     /// Environments or columns are missing.
-    #[error("the environment has {n_envs} episodes and observations of {width} columns: both must be at least 1")]
+    #[error(
+        "the environment has {n_envs} episodes and observations of {width} columns: both must be at least 1"
+    )]
     Shape {
         /// Episodes.
         n_envs: usize,
@@ -48,7 +50,9 @@ pub enum EnvFault {
         step: usize,
     },
     /// Two runs from one seed differ.
-    #[error("two runs from seed {seed} with the same actions differ in {what} at step {step}: every draw must come from the seed")]
+    #[error(
+        "two runs from seed {seed} with the same actions differ in {what} at step {step}: every draw must come from the seed"
+    )]
     NotDeterministic {
         /// The seed.
         seed: u64,

@@ -153,19 +153,21 @@ impl MarketTape {
         (0..self.len()).map(|index| self.bar(index))
     }
 
-    /// Appends a bar; its spread is kept only when the tape has spreads.
+    /// Appends a bar, its spread included; [`MarketTape::forget_spread`] when the source has none.
     pub fn push(&mut self, bar: Bar) {
-        let has_spread = !self.spread.is_empty() || (self.is_empty() && bar.spread > 0.0);
         self.open_time.push(bar.open_time.0);
         self.open.push(bar.open);
         self.high.push(bar.high);
         self.low.push(bar.low);
         self.close.push(bar.close);
         self.volume.push(bar.volume);
-        if has_spread {
-            self.spread.push(bar.spread);
-        }
+        self.spread.push(bar.spread);
         self.coverage.push(bar.coverage as f32);
+    }
+
+    /// Says that spreads are not known, rather than zero.
+    pub fn forget_spread(&mut self) {
+        self.spread = Vec::new();
     }
 
     /// When bar `index` is known: its open time plus the timeframe.
@@ -225,7 +227,11 @@ impl MarketTape {
     }
 }
 
-fn hash_column<T: Copy, const N: usize>(hasher: &mut blake3::Hasher, column: &[T], bytes: impl Fn(T) -> [u8; N]) {
+fn hash_column<T: Copy, const N: usize>(
+    hasher: &mut blake3::Hasher,
+    column: &[T],
+    bytes: impl Fn(T) -> [u8; N],
+) {
     let mut buffer = Vec::with_capacity(4096 * N);
     for chunk in column.chunks(4096) {
         buffer.clear();
@@ -239,12 +245,8 @@ mod tests {
     use super::*;
 
     fn tape() -> MarketTape {
-        let mut tape = MarketTape::empty(
-            InstrumentId("X".into()),
-            Timeframe::MINUTE,
-            PriceSide::Last,
-            VolumeKind::Real,
-        );
+        let mut tape =
+            MarketTape::empty(InstrumentId("X".into()), Timeframe::MINUTE, PriceSide::Last, VolumeKind::Real);
         for minute in 0..10 {
             tape.push(Bar {
                 open_time: UnixNanos(minute * 60_000_000_000),

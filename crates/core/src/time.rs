@@ -74,8 +74,9 @@ impl Timeframe {
     /// A bar of `seconds`; it must divide a day or be whole days.
     #[must_use]
     pub fn from_seconds(seconds: u32) -> Option<Self> {
-        let day = 86_400;
-        (seconds > 0 && (day % seconds == 0 || seconds % day == 0)).then_some(Self { seconds })
+        let day = 86_400u32;
+        (seconds > 0 && (day.is_multiple_of(seconds) || seconds.is_multiple_of(day)))
+            .then_some(Self { seconds })
     }
 
     /// Length in seconds.
@@ -123,7 +124,9 @@ impl fmt::Display for Timeframe {
 
 /// Why a text is not a timeframe.
 #[derive(Debug, thiserror::Error)]
-#[error("'{0}' is not a timeframe: write a number and s, m, h or d, such as 1m, 15m, 4h or 1d; below a day it must divide a day")]
+#[error(
+    "'{0}' is not a timeframe: write a number and s, m, h or d, such as 1m, 15m, 4h or 1d; below a day it must divide a day"
+)]
 pub struct TimeframeError(String);
 
 impl FromStr for Timeframe {

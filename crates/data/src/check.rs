@@ -267,9 +267,12 @@ pub fn screen(raw: RawBars, choices: &Choices, tape: &mut MarketTape) -> Result<
             spread: raw.spread.get(row).copied().unwrap_or(0.0),
             coverage: 1.0,
         };
-        screen.take(&bar, !raw.spread.is_empty(), || raw.place(row));
+        screen.take(&bar, || raw.place(row));
     }
     let report = screen.finish(n_read);
+    if raw.spread.is_empty() {
+        tape.forget_spread();
+    }
     refuse(&report)?;
     if tape.is_empty() {
         return Err(DataError::NoBars(format!("{n_read} rows were read and none was kept")));
@@ -325,11 +328,15 @@ impl<'a> Screen<'a> {
         drop
     }
 
-    fn take(&mut self, bar: &Bar, has_spread: bool, place: impl Fn() -> String) {
+    fn take(&mut self, bar: &Bar, place: impl Fn() -> String) {
         let prices = [bar.open, bar.high, bar.low, bar.close];
         let finite = prices.iter().chain([&bar.volume, &bar.spread]).all(|v| v.is_finite());
         if !finite || bar.volume < 0.0 || bar.spread < 0.0 {
-            self.found(Fault::NotANumber, &place, format!("{prices:?}, volume {}, spread {}", bar.volume, bar.spread));
+            self.found(
+                Fault::NotANumber,
+                &place,
+                format!("{prices:?}, volume {}, spread {}", bar.volume, bar.spread),
+            );
             return;
         }
         if prices.iter().any(|&p| p <= 0.0) {
@@ -343,7 +350,11 @@ impl<'a> Screen<'a> {
             return;
         }
         if self.tape.timeframe.floor(bar.open_time) != bar.open_time
-            && self.found(Fault::OffGrid, &place, format!("{} is no multiple of {}", bar.open_time, self.tape.timeframe))
+            && self.found(
+                Fault::OffGrid,
+                &place,
+                format!("{} is no multiple of {}", bar.open_time, self.tape.timeframe),
+            )
         {
             return;
         }
@@ -369,10 +380,7 @@ impl<'a> Screen<'a> {
         self.note_gap(bar, &place);
         self.n_without_volume += usize::from(bar.volume == 0.0);
         self.last_close = Some(bar.close);
-        self.tape.push(Bar { spread: 0.0, ..*bar });
-        if has_spread {
-            self.tape.spread.push(bar.spread);
-        }
+        self.tape.push(*bar);
     }
 
     fn note_gap(&mut self, bar: &Bar, place: &dyn Fn() -> String) {
@@ -429,7 +437,9 @@ mod tests {
         match fault {
             Fault::Unordered => raw.open_time[500] = raw.open_time[400],
             Fault::Duplicate => raw.open_time[500] = raw.open_time[499],
-            Fault::Gap => raw.open_time.iter_mut().skip(500).for_each(|t| *t += 5 * Timeframe::MINUTE.nanos()),
+            Fault::Gap => {
+                raw.open_time.iter_mut().skip(500).for_each(|t| *t += 5 * Timeframe::MINUTE.nanos())
+            }
             Fault::NotANumber => raw.prices[3][500] = f64::NAN,
             Fault::ImpossibleOhlc => raw.prices[1][500] = 99.0,
             Fault::NonPositive => raw.prices[2][500] = 0.0,
@@ -448,7 +458,9 @@ mod tests {
                 *choices.of_mut(fault) = choice;
                 let (report, tape) = run(planted(fault), &choices);
                 match (choice, report) {
-                    (Choice::Fail, Err(DataError::Refused(why))) => assert!(why.contains(fault.name()), "{why}"),
+                    (Choice::Fail, Err(DataError::Refused(why))) => {
+                        assert!(why.contains(fault.name()), "{why}")
+                    }
                     (_, Err(DataError::ImpossibleChoice { kind, .. })) => assert_eq!(kind, fault.name()),
                     (Choice::Drop, Ok(report)) => {
                         assert!(report.count(fault) >= 1, "{fault:?}");

@@ -44,7 +44,9 @@ pub enum DataError {
         expected: String,
     },
     /// The user's zone is unknown.
-    #[error("'{0}' is not a time zone: write an IANA name such as UTC, Europe/Athens (most MT5 servers) or America/New_York")]
+    #[error(
+        "'{0}' is not a time zone: write an IANA name such as UTC, Europe/Athens (most MT5 servers) or America/New_York"
+    )]
     UnknownZone(String),
     /// An MT5 export without a zone.
     #[error("{}: the stamps of an MT5 export are the server's wall clock; name its zone with --tz (most brokers: --tz Europe/Athens)", .0.display())]
@@ -102,7 +104,9 @@ pub enum DataError {
         wanted: String,
     },
     /// A name that cannot be a folder's.
-    #[error("{what} '{name}' cannot be used: only letters, digits, '.', '_' and '-' are allowed, and it may not begin with '.'")]
+    #[error(
+        "{what} '{name}' cannot be used: only letters, digits, '.', '_' and '-' are allowed, and it may not begin with '.'"
+    )]
     BadName {
         /// Symbol or venue.
         what: &'static str,

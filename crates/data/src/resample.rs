@@ -15,14 +15,11 @@ pub fn resample(tape: &MarketTape, target: Timeframe) -> Result<MarketTape, Data
     let not_a_multiple = DataError::NotAMultiple { finer, target };
     let mut aggregator = Aggregator::new(finer, target).ok_or(not_a_multiple)?;
     let mut out = MarketTape::empty(tape.instrument.clone(), target, tape.price_side, tape.volume_kind);
-    let has_spread = !tape.spread.is_empty();
     for bar in tape.bars() {
-        aggregator.push(&bar, |whole| {
-            out.push(cambist_core::Bar { spread: 0.0, ..whole });
-            if has_spread {
-                out.spread.push(whole.spread);
-            }
-        });
+        aggregator.push(&bar, |whole| out.push(whole));
+    }
+    if tape.spread.is_empty() {
+        out.forget_spread();
     }
     Ok(out)
 }

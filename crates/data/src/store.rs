@@ -129,7 +129,12 @@ impl DataFolder {
     ///
     /// # Errors
     /// When there is none, or several.
-    pub fn find(&self, symbol: &str, venue: Option<&str>, timeframe: Timeframe) -> Result<DataSet, DataError> {
+    pub fn find(
+        &self,
+        symbol: &str,
+        venue: Option<&str>,
+        timeframe: Timeframe,
+    ) -> Result<DataSet, DataError> {
         let all = self.list()?;
         let fits = |s: &&DataSet| {
             s.key.symbol.0 == symbol && s.key.timeframe == timeframe && venue.is_none_or(|v| v == s.key.venue)
@@ -145,7 +150,9 @@ impl DataFolder {
                 let known = all.iter().map(|s| s.key.to_string()).collect();
                 Err(DataError::NoSuchSet { wanted, folder: self.root.clone(), known })
             }
-            _ => Err(DataError::Ambiguous { wanted, venues: found.into_iter().map(|s| s.key.venue).collect() }),
+            _ => {
+                Err(DataError::Ambiguous { wanted, venues: found.into_iter().map(|s| s.key.venue).collect() })
+            }
         }
     }
 
@@ -192,8 +199,8 @@ impl DataFolder {
     }
 
     fn commit(&self, set: &DataSet) -> Result<(), DataError> {
-        let entry =
-            serde_json::to_string(set).map_err(|e| DataError::BadEntry(set.key.to_string(), e.to_string()))?;
+        let entry = serde_json::to_string(set)
+            .map_err(|e| DataError::BadEntry(set.key.to_string(), e.to_string()))?;
         let query = sqlx::query(
             "INSERT INTO data_set (symbol, venue, timeframe, fingerprint, entry) VALUES (?, ?, ?, ?, ?)
              ON CONFLICT DO UPDATE SET fingerprint = excluded.fingerprint, entry = excluded.entry",

@@ -85,7 +85,8 @@ pub fn synthesize(request: &SynthRequest) -> Result<(MarketTape, Truth), DataErr
         SynthKind::HestonJumps(law) => Box::new(law.started()?),
         SynthKind::RegimeSwitching => Box::new(RegimeSwitching::started(&mut stream)),
     };
-    let empty = |law: &dyn Law| law.state_names().into_iter().map(|n| (n, Vec::with_capacity(request.n_bars)));
+    let empty =
+        |law: &dyn Law| law.state_names().into_iter().map(|n| (n, Vec::with_capacity(request.n_bars)));
     let mut truth = Truth { columns: empty(law.as_ref()).collect() };
     let start = request.timeframe.floor(request.start);
     let mut tape =
@@ -98,6 +99,7 @@ pub fn synthesize(request: &SynthRequest) -> Result<(MarketTape, Truth), DataErr
             column.push(value);
         }
     }
+    tape.forget_spread();
     Ok((tape, truth))
 }
 
@@ -159,7 +161,11 @@ mod tests {
 
     #[test]
     fn geometric_brownian_has_its_volatility() {
-        let (tape, _) = market(SynthKind::GeometricBrownian(GeometricBrownian { drift: 0.0, volatility: 0.6 }), 50_000, 1);
+        let (tape, _) = market(
+            SynthKind::GeometricBrownian(GeometricBrownian { drift: 0.0, volatility: 0.6 }),
+            50_000,
+            1,
+        );
         let (_, deviation) = moments(&log_returns(&tape));
         let annual = deviation * Timeframe::HOUR.per_year().sqrt();
         assert!((annual - 0.6).abs() < 0.01, "{annual}");

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-pub use cambist_features::{FeatureView, Normaliser};
 use cambist_core::{ActionSpec, ObservationSpec};
+pub use cambist_features::{FeatureView, Normaliser};
 use cambist_risk::{Approved, Limits, Order, Standing};
 use serde::{Deserialize, Serialize};
 
@@ -189,8 +189,14 @@ mod tests {
         limits: Limits { max_exposure: 1.0 },
     };
 
-    const FLAT: AccountView =
-        AccountView { equity: 1000.0, initial: 1000.0, units: 0.0, unrealised: 0.0, price: 10.0, held_target: 0.0 };
+    const FLAT: AccountView = AccountView {
+        equity: 1000.0,
+        initial: 1000.0,
+        units: 0.0,
+        unrealised: 0.0,
+        price: 10.0,
+        held_target: 0.0,
+    };
 
     #[test]
     fn a_full_position_is_full_after_its_costs() {
@@ -215,6 +221,9 @@ mod tests {
         let discrete = path(DecisionRules { action: ActionKind::Discrete, ..RULES });
         assert_eq!([0.0, 1.0, 2.0].map(|a| discrete.target(a)), [-1.0, 0.0, 1.0]);
         let long = path(DecisionRules { long_only: true, ..RULES });
-        assert_eq!([-3.0, 0.3, 7.0, f32::NAN].map(|a| (long.target(a) * 10.0).round()), [0.0, 3.0, 10.0, 0.0]);
+        assert_eq!(
+            [-3.0, 0.3, 7.0, f32::NAN].map(|a| (long.target(a) * 10.0).round()),
+            [0.0, 3.0, 10.0, 0.0]
+        );
     }
 }

@@ -70,7 +70,9 @@ fn draw_lines(
     let picked = || (0..time.len()).step_by(step).chain(time.len().checked_sub(1).filter(|l| l % step != 0));
     let shown = |v: f64| if style.logarithmic { libm::log10(v.max(1e-9)) } else { v };
     let values = || lines.iter().flat_map(|l| picked().filter_map(|i| l.values.get(i))).map(|&v| shown(v));
-    let (low, high) = values().filter(|v| v.is_finite()).fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
+    let (low, high) = values()
+        .filter(|v| v.is_finite())
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
     let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
     let margin = (0.05 * (high - low)).max(1e-6);
     let seconds = |i: usize| time[i].seconds() as f64;
@@ -88,7 +90,13 @@ fn draw_lines(
     let label = |v: &f64| {
         let v = if style.logarithmic { libm::pow(10.0, *v) } else { *v };
         let size = v.abs();
-        if size >= 1000.0 { format!("{v:.0}") } else if size >= 10.0 { format!("{v:.1}") } else { format!("{v:.3}") }
+        if size >= 1000.0 {
+            format!("{v:.0}")
+        } else if size >= 10.0 {
+            format!("{v:.1}")
+        } else {
+            format!("{v:.3}")
+        }
     };
     let date = |s: &f64| UnixNanos(*s as i64 * 1_000_000_000).civil().date().to_string();
     chart
@@ -109,7 +117,9 @@ fn draw_lines(
             .collect();
         let width = if std::ptr::eq(line, &raw const lines[0]) { 2 } else { 1 };
         if style.filled {
-            chart.draw_series(AreaSeries::new(points, 0.0, colour.mix(0.25)).border_style(colour.stroke_width(1)))?;
+            chart.draw_series(
+                AreaSeries::new(points, 0.0, colour.mix(0.25)).border_style(colour.stroke_width(1)),
+            )?;
             continue;
         }
         let series = chart.draw_series(LineSeries::new(points, colour.stroke_width(width)))?;
@@ -140,16 +150,23 @@ fn draw_lines(
 /// When the drawing library refuses.
 pub fn months(title: &str, cells: &[(i32, u32, f64)]) -> Result<String, ChartError> {
     let mut svg = String::new();
-    draw_months(&mut svg, title, cells).map_err(|e| ChartError { title: title.to_owned(), reason: e.to_string() })?;
+    draw_months(&mut svg, title, cells)
+        .map_err(|e| ChartError { title: title.to_owned(), reason: e.to_string() })?;
     Ok(svg)
 }
 
-fn draw_months(svg: &mut String, title: &str, cells: &[(i32, u32, f64)]) -> Result<(), Box<dyn std::error::Error>> {
-    const NAMES: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+fn draw_months(
+    svg: &mut String,
+    title: &str,
+    cells: &[(i32, u32, f64)],
+) -> Result<(), Box<dyn std::error::Error>> {
+    const NAMES: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let first = cells.iter().map(|c| c.0).min().unwrap_or(0);
     let n_years = cells.iter().map(|c| c.0).max().unwrap_or(0) - first + 1;
     let (left, top, width, height) = (64, 52, 74, 28);
-    let root = SVGBackend::with_string(svg, (SIZE.0, (top + n_years * height + 12) as u32)).into_drawing_area();
+    let root =
+        SVGBackend::with_string(svg, (SIZE.0, (top + n_years * height + 12) as u32)).into_drawing_area();
     let text = |size: i32| ("sans-serif", size).into_font();
     root.draw(&Text::new(title.to_owned(), (SIZE.0 as i32 / 2 - 60, 8), text(16)))?;
     for (month, name) in (0..).zip(NAMES) {
@@ -162,7 +179,10 @@ fn draw_months(svg: &mut String, title: &str, cells: &[(i32, u32, f64)]) -> Resu
         let (x, y) = (left + (month as i32 - 1) * width, top + (year - first) * height);
         let strength = (value.abs() / 0.15).min(1.0);
         let tint = if value >= 0.0 { RGBColor(40, 140, 70) } else { RGBColor(180, 40, 40) };
-        root.draw(&Rectangle::new([(x, y), (x + width - 2, y + height - 2)], tint.mix(0.1 + 0.6 * strength).filled()))?;
+        root.draw(&Rectangle::new(
+            [(x, y), (x + width - 2, y + height - 2)],
+            tint.mix(0.1 + 0.6 * strength).filled(),
+        ))?;
         root.draw(&Text::new(format!("{:+.1} %", 100.0 * value), (x + 14, y + 8), text(12)))?;
     }
     root.present()?;

@@ -6,8 +6,8 @@ use serde::Serialize;
 use crate::metrics::bootstrap::{Interval, sharpe_interval};
 use crate::metrics::probabilistic_sharpe::SharpeEstimate;
 use crate::metrics::{
-    break_even, calmar, deflated_sharpe, drawdown, growth, hit_rate, market, moments, profit_factor, sharpe, sortino,
-    tail, turnover,
+    break_even, calmar, deflated_sharpe, drawdown, growth, hit_rate, market, moments, profit_factor, sharpe,
+    sortino, tail, turnover,
 };
 use crate::track::Track;
 
@@ -207,8 +207,15 @@ fn sentence(
     let (luck, nothing) = if policy.sharpe.is_nan() {
         ("it never traded, so there is no edge to be sure of".to_owned(), String::new())
     } else {
-        let runs = if trials.n == 1 { "the only run judged here".to_owned() } else { format!("one of {} runs judged here", trials.n) };
-        let sure = format!("the probability that it has an edge at all is {} (as {runs})", percent(verdict.deflated_sharpe));
+        let runs = if trials.n == 1 {
+            "the only run judged here".to_owned()
+        } else {
+            format!("one of {} runs judged here", trials.n)
+        };
+        let sure = format!(
+            "the probability that it has an edge at all is {} (as {runs})",
+            percent(verdict.deflated_sharpe)
+        );
         (sure, format!(", and that it earns more than holding {}", percent(verdict.sure_of_holding)))
     };
     format!(

@@ -113,11 +113,20 @@ fn charts(tracks: &[Track]) -> Result<Vec<String>, ReportError> {
     let style = |title, unit| Style { title, unit, logarithmic: false, filled: true };
     Ok(vec![
         chart::lines(
-            &Style { title: "Equity against baselines", unit: "multiple of start", logarithmic: true, filled: false },
+            &Style {
+                title: "Equity against baselines",
+                unit: "multiple of start",
+                logarithmic: true,
+                filled: false,
+            },
             &policy.time,
             &equity,
         )?,
-        chart::lines(&style("Drawdown", "% below the high"), &policy.time, &[Line { name: "drawdown", values: &fall }])?,
+        chart::lines(
+            &style("Drawdown", "% below the high"),
+            &policy.time,
+            &[Line { name: "drawdown", values: &fall }],
+        )?,
         chart::lines(
             &style("Position", "value over equity"),
             &policy.time,

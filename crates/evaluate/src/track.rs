@@ -52,7 +52,8 @@ impl Track {
             _ => 1.0,
         };
         let skip = usize::from(!self.equity.is_empty());
-        let (costs, traded) = (self.costs.last().copied().unwrap_or(0.0), self.traded.last().copied().unwrap_or(0.0));
+        let (costs, traded) =
+            (self.costs.last().copied().unwrap_or(0.0), self.traded.last().copied().unwrap_or(0.0));
         self.time.extend(&next.time[skip..]);
         self.equity.extend(next.equity[skip..].iter().map(|e| e * factor));
         self.exposure.extend(&next.exposure[skip..]);

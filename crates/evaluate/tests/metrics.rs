@@ -4,14 +4,15 @@
 use std::collections::BTreeMap;
 
 use cambist_core::{Timeframe, UnixNanos};
+use cambist_evaluate::Track;
 use cambist_evaluate::judgement::{HOLD, judge};
 use cambist_evaluate::metrics::bootstrap::{optimal_block, sharpe_interval};
 use cambist_evaluate::metrics::deflated_sharpe::{deflated_sharpe, expected_best};
 use cambist_evaluate::metrics::probabilistic_sharpe::SharpeEstimate;
 use cambist_evaluate::metrics::{
-    break_even, calmar, drawdown, growth, hit_rate, market, moments, profit_factor, sharpe, sortino, tail, turnover,
+    break_even, calmar, drawdown, growth, hit_rate, market, moments, profit_factor, sharpe, sortino, tail,
+    turnover,
 };
-use cambist_evaluate::Track;
 
 #[test]
 fn metrics_equal_other_peoples() {
@@ -128,7 +129,11 @@ fn the_verdict_says_who_won() {
     let tracks = [track("policy", grow(0.001, 0.01)), track(HOLD, grow(-0.001, 0.01))];
     let judgement = judge("test", &tracks, &[], 1).unwrap();
     assert!(judgement.verdict.beats_holding && judgement.verdict.beats_nothing);
-    assert!(judgement.verdict.sentence.contains("beat both holding and doing nothing"), "{}", judgement.verdict.sentence);
+    assert!(
+        judgement.verdict.sentence.contains("beat both holding and doing nothing"),
+        "{}",
+        judgement.verdict.sentence
+    );
     // Sixty lucky runs before it take the certainty away.
     let earlier: Vec<f64> = (0..60).map(|i| 0.1 * f64::from(i % 7 - 3)).collect();
     let later = judge("test", &tracks, &earlier, 1).unwrap();

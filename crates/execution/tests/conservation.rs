@@ -13,7 +13,12 @@ use proptest::prelude::*;
 
 fn costs(commission: f64, half_spread: f64, slippage: f64, borrow_rate: f64) -> CostModel {
     let bp = BasisPoints;
-    CostModel { commission: bp(commission), half_spread: bp(half_spread), slippage: bp(slippage), borrow_rate }
+    CostModel {
+        commission: bp(commission),
+        half_spread: bp(half_spread),
+        slippage: bp(slippage),
+        borrow_rate,
+    }
 }
 
 fn approved(units: f64, ledger: &Ledger<1>, price: f64) -> Approved<Order> {

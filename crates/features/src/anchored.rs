@@ -22,7 +22,11 @@ pub struct Anchored {
 impl Anchored {
     /// Restarts what `make` makes every `n_bars` bar lengths of `timeframe`.
     #[must_use]
-    pub fn new(make: Box<dyn Fn() -> Box<dyn Indicator> + Send>, timeframe: Timeframe, n_bars: usize) -> Self {
+    pub fn new(
+        make: Box<dyn Fn() -> Box<dyn Indicator> + Send>,
+        timeframe: Timeframe,
+        n_bars: usize,
+    ) -> Self {
         let segment_nanos = timeframe.nanos() * n_bars as i64;
         Self { make, segment_nanos, segment: None, old: None, young: None }
     }

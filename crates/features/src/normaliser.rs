@@ -55,12 +55,19 @@ impl Normaliser {
     /// Leaves every value as it is, but clipped.
     #[must_use]
     pub fn identity(names: &[String], clip: f32) -> Self {
-        Self { names: names.to_vec(), mean: vec![0.0; names.len()], inverse_deviation: vec![1.0; names.len()], clip }
+        Self {
+            names: names.to_vec(),
+            mean: vec![0.0; names.len()],
+            inverse_deviation: vec![1.0; names.len()],
+            clip,
+        }
     }
 
     /// Normalises one row of raw features.
     pub fn apply(&self, raw: &[f32], out: &mut [f32]) {
-        for (((out, &x), &mean), &inverse) in out.iter_mut().zip(raw).zip(&self.mean).zip(&self.inverse_deviation) {
+        for (((out, &x), &mean), &inverse) in
+            out.iter_mut().zip(raw).zip(&self.mean).zip(&self.inverse_deviation)
+        {
             *out = ((x - mean) * inverse).clamp(-self.clip, self.clip);
         }
     }

@@ -8,7 +8,9 @@ use crate::family::{FAMILIES, Family, Parameter};
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum FeatureError {
     /// The text cannot be read.
-    #[error("feature '{0}': write a name, maybe numbers in brackets, maybe a timeframe before it, as in rsi(14) or 4h:ema(50)")]
+    #[error(
+        "feature '{0}': write a name, maybe numbers in brackets, maybe a timeframe before it, as in rsi(14) or 4h:ema(50)"
+    )]
     Syntax(String),
     /// No such family.
     #[error("feature '{text}': there is no '{name}'; there are {}", FAMILIES.iter().map(|f| f.name).collect::<Vec<_>>().join(", "))]
@@ -97,18 +99,22 @@ impl FeatureSpec {
             .ok_or_else(|| FeatureError::Unknown { text: text.to_owned(), name: name.to_owned() })?;
         let given: Vec<f64> = match arguments.trim() {
             "" => Vec::new(),
-            list => list.split(',').map(|n| n.trim().parse().map_err(|_| syntax())).collect::<Result<_, _>>()?,
+            list => {
+                list.split(',').map(|n| n.trim().parse().map_err(|_| syntax())).collect::<Result<_, _>>()?
+            }
         };
         let parameters = complete(text, family, &given)?;
         let numbers: Vec<String> = parameters.iter().map(f64::to_string).collect();
-        let call = if numbers.is_empty() { name.to_owned() } else { format!("{name}({})", numbers.join(",")) };
+        let call =
+            if numbers.is_empty() { name.to_owned() } else { format!("{name}({})", numbers.join(",")) };
         let label = if timeframe == base { call } else { format!("{timeframe}:{call}") };
         Ok(Self { family, parameters, timeframe, label })
     }
 
     /// Names of its columns.
     pub fn columns(&self) -> impl Iterator<Item = String> + '_ {
-        let name = |part: &&str| if part.is_empty() { self.label.clone() } else { format!("{}.{part}", self.label) };
+        let name =
+            |part: &&str| if part.is_empty() { self.label.clone() } else { format!("{}.{part}", self.label) };
         self.family.features.iter().map(name)
     }
 }
@@ -131,8 +137,11 @@ fn complete(text: &str, family: &'static Family, given: &[f64]) -> Result<Vec<f6
             value.fract() == 0.0 && (1.0..=100_000.0).contains(&value)
         };
         if !fits {
-            let expected =
-                if is_width((parameter, default)) { "a positive number" } else { "a whole number from 1 to 100000" };
+            let expected = if is_width((parameter, default)) {
+                "a positive number"
+            } else {
+                "a whole number from 1 to 100000"
+            };
             return Err(FeatureError::Parameter { text: text.to_owned(), parameter, value, expected });
         }
         out.push(value);

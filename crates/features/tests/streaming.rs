@@ -54,9 +54,17 @@ fn a_stream_begun_anywhere_equals_the_batch() {
             let mut stream = FeatureStream::new(&one, tape.timeframe).unwrap();
             for index in begin..tape.len() {
                 let Some(row) = stream.push(&tape.bar(index)) else { continue };
-                assert!(batch.ready[index], "{feature} begun at {begin} is ready before the batch at {index}");
-                let same = row.iter().zip(batch.row(index)).all(|(a, b)| (*a as f32).to_bits() == b.to_bits());
-                assert!(same, "{feature} begun at {begin} differs at {index}: {row:?} {:?}", batch.row(index));
+                assert!(
+                    batch.ready[index],
+                    "{feature} begun at {begin} is ready before the batch at {index}"
+                );
+                let same =
+                    row.iter().zip(batch.row(index)).all(|(a, b)| (*a as f32).to_bits() == b.to_bits());
+                assert!(
+                    same,
+                    "{feature} begun at {begin} differs at {index}: {row:?} {:?}",
+                    batch.row(index)
+                );
                 compared += 1;
             }
         }
@@ -71,7 +79,9 @@ fn rows_before_a_change_do_not_change() {
     let before = FeatureView::compute(&features, &base).unwrap();
     for at in [3000, 3001, 3002, 3003, 4000] {
         let mut changed = base.clone();
-        for column in [&mut changed.open, &mut changed.high, &mut changed.low, &mut changed.close, &mut changed.volume] {
+        for column in
+            [&mut changed.open, &mut changed.high, &mut changed.low, &mut changed.close, &mut changed.volume]
+        {
             column[at..].iter_mut().for_each(|v| *v *= 1.7);
         }
         let after = FeatureView::compute(&features, &changed).unwrap();

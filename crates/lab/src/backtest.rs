@@ -8,7 +8,12 @@ use cambist_market::{MarketEnv, Snapshot};
 use cambist_policy::{ActorCritic, MlpPolicy};
 
 /// Steps `env` (one account) to its end; `act` sees the observation and the row, and names the action.
-pub fn backtest(env: &mut MarketEnv, tape: &MarketTape, name: &str, mut act: impl FnMut(&[f32], usize) -> f32) -> Track {
+pub fn backtest(
+    env: &mut MarketEnv,
+    tape: &MarketTape,
+    name: &str,
+    mut act: impl FnMut(&[f32], usize) -> f32,
+) -> Track {
     let mut storage = StepStorage::for_env(env);
     env.reset(0, &mut storage.observations);
     let mut track = Track {

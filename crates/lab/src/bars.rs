@@ -83,9 +83,11 @@ fn choices(words: &ImportWords) -> Result<Choices, LabError> {
     }
     for word in &words.on {
         let known = Fault::ALL.map(Fault::name).join(", ");
-        let (kind, choice) = word.split_once('=').ok_or_else(|| bad(format!("--on {word}: write KIND=keep|drop|fail")))?;
+        let (kind, choice) =
+            word.split_once('=').ok_or_else(|| bad(format!("--on {word}: write KIND=keep|drop|fail")))?;
         let fault = Fault::ALL.into_iter().find(|f| f.name() == kind);
-        let fault = fault.ok_or_else(|| bad(format!("--on {word}: there is no kind '{kind}'; there are {known}")))?;
+        let fault =
+            fault.ok_or_else(|| bad(format!("--on {word}: there is no kind '{kind}'; there are {known}")))?;
         *choices.of_mut(fault) = choice.parse::<Choice>().map_err(|e| bad(format!("--on {word}: {e}")))?;
     }
     Ok(choices)
@@ -131,7 +133,11 @@ fn report_lines(report: &Report) -> Vec<String> {
         out.extend(finding.examples.iter().map(|e| format!("    {e}")));
     }
     let missing: i64 = report.gaps.iter().map(|g| g.n_bars).sum();
-    out.push(format!("{} gaps, {missing} bars missing{}", report.gaps.len(), if missing > 0 { "; the longest:" } else { "" }));
+    out.push(format!(
+        "{} gaps, {missing} bars missing{}",
+        report.gaps.len(),
+        if missing > 0 { "; the longest:" } else { "" }
+    ));
     let hours = |from: UnixNanos, until: UnixNanos| (until.0 - from.0) as f64 / 3.6e12;
     out.extend(report.gaps.iter().take(5).map(|g| {
         format!("    {} to {}: {} bars, {:.1} h", g.from, g.until, g.n_bars, hours(g.from, g.until))
@@ -222,7 +228,8 @@ pub fn plot(root: &Path, name: &SetName, out: &Path) -> Result<(), LabError> {
     let style = Style { title: &title, unit: "price", logarithmic: true, filled: false };
     let svg = lines(&style, &time, &[Line { name: "close", values: &tape.close }])
         .map_err(cambist_evaluate::report::ReportError::from)?;
-    cambist_store::write_atomic(out, |f| std::io::Write::write_all(f, svg.as_bytes())).map_err(DataError::from)?;
+    cambist_store::write_atomic(out, |f| std::io::Write::write_all(f, svg.as_bytes()))
+        .map_err(DataError::from)?;
     Ok(())
 }
 
@@ -232,14 +239,19 @@ pub fn plot(root: &Path, name: &SetName, out: &Path) -> Result<(), LabError> {
 /// When a parameter is out of range.
 pub fn synth_into(root: &Path, words: &SynthWords) -> Result<Vec<String>, LabError> {
     let kind = match words.kind.as_str() {
-        "gbm" => {
-            SynthKind::GeometricBrownian(GeometricBrownian { drift: words.drift, volatility: words.volatility })
-        }
-        "ou" => SynthKind::OrnsteinUhlenbeck(OrnsteinUhlenbeck { speed: words.speed, volatility: words.volatility }),
+        "gbm" => SynthKind::GeometricBrownian(GeometricBrownian {
+            drift: words.drift,
+            volatility: words.volatility,
+        }),
+        "ou" => SynthKind::OrnsteinUhlenbeck(OrnsteinUhlenbeck {
+            speed: words.speed,
+            volatility: words.volatility,
+        }),
         "heston" => SynthKind::HestonJumps(HestonJumps::default()),
         _ => SynthKind::RegimeSwitching,
     };
-    let start = UnixNanos::parse(&words.start).ok_or_else(|| bad(format!("--start {}: write a date such as 2018-01-01", words.start)))?;
+    let start = UnixNanos::parse(&words.start)
+        .ok_or_else(|| bad(format!("--start {}: write a date such as 2018-01-01", words.start)))?;
     let request = SynthRequest {
         kind,
         instrument: InstrumentId(words.symbol.clone()),
@@ -262,7 +274,8 @@ pub fn features() -> Vec<String> {
     FAMILIES
         .iter()
         .map(|family| {
-            let parameters: Vec<String> = family.parameters.iter().map(|(n, d)| format!("{n} = {d}")).collect();
+            let parameters: Vec<String> =
+                family.parameters.iter().map(|(n, d)| format!("{n} = {d}")).collect();
             let parts: Vec<&str> = family.features.iter().copied().filter(|f| !f.is_empty()).collect();
             let columns = if parts.is_empty() { String::new() } else { format!(" [{}]", parts.join(", ")) };
             format!("{}({}){columns}\n    {}", family.name, parameters.join(", "), family.meaning)

@@ -100,7 +100,8 @@ struct Random {
 impl Random {
     fn matching(policy: &Track, seed: u64, long_only: bool) -> Self {
         // Mean distance of two independent draws: ½ of {0, 1}, 8/9 of {−1, 0, 1}.
-        let (targets, distance): (&[f64], f64) = if long_only { (&[0.0, 1.0], 0.5) } else { (&[-1.0, 0.0, 1.0], 8.0 / 9.0) };
+        let (targets, distance): (&[f64], f64) =
+            if long_only { (&[0.0, 1.0], 0.5) } else { (&[-1.0, 0.0, 1.0], 8.0 / 9.0) };
         let traded = policy.traded.last().copied().unwrap_or(0.0);
         let mean_equity = policy.equity.iter().sum::<f64>() / policy.equity.len() as f64;
         let per_bar = traded / mean_equity / policy.equity.len() as f64;

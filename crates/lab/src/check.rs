@@ -26,7 +26,8 @@ pub fn env(layers: &Layers, machine: &Machine) -> Result<EnvReport, LabError> {
     let market = Market::prepare(&config, &machine.data)?;
     let fold = config.folds(market.whole())?.remove(0);
     let rows = market.rows("train", "train_until", fold.train)?;
-    let normaliser = Arc::new(Normaliser::fit(&market.features, rows.clone(), config.raw.features.clip));
+    let normaliser =
+        Arc::new(Normaliser::fit(&market.features, rows.clone(), config.raw.features.clip as f32));
     let spec = market.spec(&config, &normaliser, config.decision, config.plan, rows);
     let env = MarketEnv::new(spec, N_ENVS, 0, AutoReset::SameStep)?;
     let make = || Box::new(env.clone()) as Box<dyn BatchedEnv>;

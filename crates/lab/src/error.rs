@@ -45,7 +45,9 @@ pub enum LabError {
     #[error(transparent)]
     Contract(#[from] cambist_core::check::EnvFault),
     /// A window without bars.
-    #[error("the {window} window, {span}, holds {n_bars} bars of the data, which reach from {first} to {last}: move windows.{field}")]
+    #[error(
+        "the {window} window, {span}, holds {n_bars} bars of the data, which reach from {first} to {last}: move windows.{field}"
+    )]
     EmptyWindow {
         /// Train, validation, test or sealed.
         window: &'static str,

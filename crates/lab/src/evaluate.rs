@@ -51,7 +51,10 @@ pub(crate) fn judge_and_report(
     let e = &judging.config.raw.execution;
     let fact = |name: &str, value: String| (name.to_owned(), value);
     let heading = Heading {
-        title: format!("{} on {} {}, {}", judging.config.raw.run.name, data.symbol, judging.config.timeframe, judging.window),
+        title: format!(
+            "{} on {} {}, {}",
+            judging.config.raw.run.name, data.symbol, judging.config.timeframe, judging.window
+        ),
         facts: vec![
             fact("run", name),
             fact("artefact", judging.artefact_hash.to_owned()),

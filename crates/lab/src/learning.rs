@@ -78,7 +78,7 @@ fn settings(budget: &Budget, seed: u64) -> TrainerSpec {
             clip_range_value: 0.0,
             value_coefficient: 0.5,
             entropy_coefficient: 0.01,
-            learning_rate: 1e-3,
+            learning_rate: 1.5e-3,
             schedule: Schedule::Linear,
             max_grad_norm: 0.5,
             target_kl: 0.0,
@@ -107,7 +107,11 @@ pub fn learn_signal(
     on_update: &mut dyn FnMut(u64, u64) -> bool,
 ) -> Result<(SignalResult, ActorCritic), LearningError> {
     let market = market.checked()?;
-    let make = |n, first| Ok::<_, std::convert::Infallible>(Box::new(SignalEnv::new(market, n, first, 1000)) as Box<dyn BatchedEnv>);
+    let make = |n, first| {
+        Ok::<_, std::convert::Infallible>(
+            Box::new(SignalEnv::new(market, n, first, 1000)) as Box<dyn BatchedEnv>
+        )
+    };
     let spec = settings(budget, seed);
     let n_updates = spec.n_updates;
     let begun = clock.elapsed();

@@ -104,14 +104,16 @@ pub fn run(
 
 /// The config as resolved, as TOML that gives the same config again.
 fn written(config: &Config) -> String {
-    serde_json::to_value(&config.raw)
-        .ok()
-        .and_then(|value| toml::to_string(&value).ok())
-        .unwrap_or_default()
+    serde_json::to_value(&config.raw).ok().and_then(|value| toml::to_string(&value).ok()).unwrap_or_default()
 }
 
 /// Policy first, then baselines, over the fold's test.
-fn test_tracks(config: &Config, market: &Market, trained: &Trained, fold: &Fold) -> Result<Vec<Track>, LabError> {
+fn test_tracks(
+    config: &Config,
+    market: &Market,
+    trained: &Trained,
+    fold: &Fold,
+) -> Result<Vec<Track>, LabError> {
     let rows = market.rows("test", "test_until", fold.test)?;
     let mut env = market.once(config, &trained.normaliser, rows.clone(), false)?;
     let policy = backtest_policy(&mut env, &market.tape, &trained.agent, "policy");

@@ -78,7 +78,7 @@ pub fn train(
     let validation_rows = market.rows("validation", "validation_until", fold.validation)?;
     market.rows("test", "test_until", fold.test)?;
     let normaliser =
-        Arc::new(Normaliser::fit(&market.features, train_rows.clone(), config.raw.features.clip));
+        Arc::new(Normaliser::fit(&market.features, train_rows.clone(), config.raw.features.clip as f32));
     let spec = market.spec(config, &normaliser, config.decision, config.plan, train_rows);
     let make = |n_envs, first_env| {
         let env = MarketEnv::new(spec.clone(), n_envs, first_env, AutoReset::SameStep)?;
@@ -95,7 +95,8 @@ pub fn train(
         let done = trainer.n_done();
         let mut validation_sharpe = None;
         if done.is_multiple_of(config.raw.ppo.validate_every) || done == n_updates {
-            let score = validation_score(config, market, &normaliser, validation_rows.clone(), trainer.agent())?;
+            let score =
+                validation_score(config, market, &normaliser, validation_rows.clone(), trainer.agent())?;
             validation_sharpe = Some(score);
             if best.as_ref().is_none_or(|(top, _, _)| score > *top) {
                 best = Some((score, done, trainer.agent().clone()));

@@ -15,5 +15,8 @@ pub struct Rows {
 /// The metrics of `judgement`.
 #[must_use]
 pub fn metrics(judgement: &Judgement) -> Rows {
-    Rows { names: judgement.scores.iter().map(|s| s.name.clone()).collect(), metrics: rows(&judgement.scores) }
+    Rows {
+        names: judgement.scores.iter().map(|s| s.name.clone()).collect(),
+        metrics: rows(&judgement.scores),
+    }
 }

@@ -82,7 +82,11 @@ impl Limits {
         let exposure = (after * price).abs() / equity;
         // A breath of slack, so that a position sized to the limit passes it.
         let within = equity > 0.0 && exposure <= self.max_exposure * (1.0 + 1e-9);
-        if reduces || within { Ok(Approved(order)) } else { Err(Refusal::Exposure { exposure, limit: self.max_exposure }) }
+        if reduces || within {
+            Ok(Approved(order))
+        } else {
+            Err(Refusal::Exposure { exposure, limit: self.max_exposure })
+        }
     }
 
     /// Closes the whole position; never blocked.

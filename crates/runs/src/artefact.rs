@@ -35,7 +35,8 @@ struct SchemaOnly {
 /// # Errors
 /// When a file cannot be written; an earlier artefact then stays.
 pub fn save<T: Serialize>(folder: &Path, content: &T, weights: &[u8]) -> Result<String, RunError> {
-    let unreadable = |e: serde_json::Error| RunError::Manifest { path: folder.join(MANIFEST), reason: e.to_string() };
+    let unreadable =
+        |e: serde_json::Error| RunError::Manifest { path: folder.join(MANIFEST), reason: e.to_string() };
     // Through a value, whose keys have one order, so that what is hashed can be made again from what is read.
     let content = serde_json::to_value(content).map_err(unreadable)?;
     let weights_hash = blake3::hash(weights).to_hex().to_string();

@@ -31,9 +31,7 @@ impl MetricsLog {
         let lines_path = folder.join("metrics.jsonl");
         let events_path = folder.join(format!("events.out.tfevents.{}.cambist", now.seconds()));
         let mut events = append(&events_path)?;
-        events
-            .write_all(&tensorboard::header(now))
-            .map_err(FileError::on("write", &events_path))?;
+        events.write_all(&tensorboard::header(now)).map_err(FileError::on("write", &events_path))?;
         Ok(Self { lines: append(&lines_path)?, lines_path, events, events_path })
     }
 

@@ -114,7 +114,9 @@ impl SignalMarket {
     #[must_use]
     pub fn reward(&self, p: f64, x: f64, position: f64) -> f64 {
         match self.kind {
-            MarketKind::Quadratic { lambda, phi } => p * x - lambda * x * x - phi * (x - position) * (x - position),
+            MarketKind::Quadratic { lambda, phi } => {
+                p * x - lambda * x * x - phi * (x - position) * (x - position)
+            }
             MarketKind::Proportional { psi, .. } => p * x - psi * (x - position).abs(),
         }
     }
@@ -123,7 +125,9 @@ impl SignalMarket {
     #[must_use]
     pub fn position_scale(&self) -> f64 {
         match self.kind {
-            MarketKind::Quadratic { .. } => LinearPolicy::optimal(self).map_or(1.0, |policy| policy.spread(&self.signal)),
+            MarketKind::Quadratic { .. } => {
+                LinearPolicy::optimal(self).map_or(1.0, |policy| policy.spread(&self.signal))
+            }
             MarketKind::Proportional { cap, .. } => cap,
         }
     }

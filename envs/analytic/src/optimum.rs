@@ -236,7 +236,8 @@ mod tests {
         assert!((policy.value() - 0.8604).abs() < 1e-4, "{}", policy.value());
         assert!((policy.threshold() - 0.9169).abs() < 1e-4, "{}", policy.threshold());
         let kind = MarketKind::Proportional { psi: 1.0, cap: 1.0 };
-        let policy = ThresholdPolicy::optimal(&SignalMarket { kind, ..SignalMarket::proportional() }).unwrap();
+        let policy =
+            ThresholdPolicy::optimal(&SignalMarket { kind, ..SignalMarket::proportional() }).unwrap();
         assert!((policy.value() - 0.659_74).abs() < 1e-5, "{}", policy.value());
         assert!((policy.threshold() - 0.441_86).abs() < 1e-5, "{}", policy.threshold());
     }

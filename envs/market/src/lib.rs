@@ -11,7 +11,9 @@ mod reward;
 use std::ops::Range;
 use std::sync::Arc;
 
-use cambist_core::{ActionSpec, AutoReset, BatchedEnv, End, MarketTape, ObservationSpec, StepBuffers, UnixNanos};
+use cambist_core::{
+    ActionSpec, AutoReset, BatchedEnv, End, MarketTape, ObservationSpec, StepBuffers, UnixNanos,
+};
 use cambist_decide::{AccountView, DecisionPath, FeatureView};
 use cambist_execution::{BarPrices, CostSplit, Engine, Ledger};
 
@@ -43,7 +45,9 @@ pub struct MarketSpec {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum MarketError {
     /// Too few rows.
-    #[error("the window {window} has {n_rows} usable bars, an episode needs at least {needed}; the features need {warm_up} bars to warm up")]
+    #[error(
+        "the window {window} has {n_rows} usable bars, an episode needs at least {needed}; the features need {warm_up} bars to warm up"
+    )]
     TooShort {
         /// Its first and last bar.
         window: String,
@@ -55,7 +59,9 @@ pub enum MarketError {
         warm_up: usize,
     },
     /// The features stop being ready inside the window.
-    #[error("the features are not ready at {at}: an outage before it is longer than their warm-up; split the window there or use shorter features")]
+    #[error(
+        "the features are not ready at {at}: an outage before it is longer than their warm-up; split the window there or use shorter features"
+    )]
     Interrupted {
         /// The first bar without features.
         at: UnixNanos,
@@ -164,7 +170,8 @@ impl MarketEnv {
 
     fn begin(&mut self, index: usize) {
         let course = &mut self.courses[index];
-        let episode = self.spec.plan.draw(&self.spec.rows, self.seed, self.first_env + index as u64, course.episode);
+        let episode =
+            self.spec.plan.draw(&self.spec.rows, self.seed, self.first_env + index as u64, course.episode);
         course.ledger = Ledger::new(self.spec.initial_cash);
         course.row = episode.start;
         course.last_row = episode.end - 1;
@@ -187,7 +194,12 @@ impl MarketEnv {
         let order = spec.path.order(target, &account(course));
         let tape = &spec.tape;
         let next = course.row + 1;
-        let bar = BarPrices { open: tape.open[next], high: tape.high[next], low: tape.low[next], close: tape.close[next] };
+        let bar = BarPrices {
+            open: tape.open[next],
+            high: tape.high[next],
+            low: tape.low[next],
+            close: tape.close[next],
+        };
         if let Some(order) = order {
             spec.engine.open(&mut course.ledger, order, bar.open);
             course.held_target = target;
@@ -227,7 +239,8 @@ fn usable(spec: &MarketSpec) -> Result<Range<usize>, MarketError> {
     }
     let (n_rows, needed) = (window.end - start, spec.plan.needed_rows());
     if n_rows < needed {
-        let name = |row: usize| tape.open_time.get(row).map_or("nothing".to_owned(), |&t| UnixNanos(t).to_string());
+        let name =
+            |row: usize| tape.open_time.get(row).map_or("nothing".to_owned(), |&t| UnixNanos(t).to_string());
         let shown = format!("{} to {}", name(window.start), name(window.end.saturating_sub(1)));
         return Err(MarketError::TooShort { window: shown, n_rows, needed, warm_up: start - window.start });
     }

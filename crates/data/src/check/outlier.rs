@@ -2,7 +2,8 @@
 //!
 //! A log return is an outlier when it is more than `limit` robust standard deviations (1.4826 × the median absolute
 //! return, Hampel 1974) of the last [`WINDOW`] returns away from zero. Quiet markets have a median of zero, so the
-//! scale has a floor of one basis point.
+//! scale has a floor of one basis point. More than [`NEW_LEVEL`] outliers in a row are no outliers but a new price level,
+//! and are kept from then on.
 
 use std::collections::VecDeque;
 
@@ -13,16 +14,25 @@ const FLOOR: f64 = 1e-4;
 /// The standard deviation of a normal variable over its median absolute deviation.
 const TO_DEVIATION: f64 = 1.4826;
 
+/// Outliers in a row that may be errors.
+const NEW_LEVEL: usize = 3;
+
 #[derive(Debug)]
 pub(super) struct OutlierFilter {
     limit: f64,
+    in_a_row: usize,
     recent: VecDeque<f64>,
     sorted: Vec<f64>,
 }
 
 impl OutlierFilter {
     pub(super) fn new(limit: f64) -> Self {
-        Self { limit, recent: VecDeque::with_capacity(WINDOW + 1), sorted: Vec::with_capacity(WINDOW + 1) }
+        Self {
+            limit,
+            in_a_row: 0,
+            recent: VecDeque::with_capacity(WINDOW + 1),
+            sorted: Vec::with_capacity(WINDOW + 1),
+        }
     }
 
     /// Judges `change` by the returns before it; `Some(deviations)` is an outlier, and does not join the scale.
@@ -30,7 +40,8 @@ impl OutlierFilter {
         let size = change.abs();
         if self.recent.len() == WINDOW {
             let scale = (TO_DEVIATION * self.sorted[WINDOW / 2]).max(FLOOR);
-            if size > self.limit * scale {
+            if size > self.limit * scale && self.in_a_row < NEW_LEVEL {
+                self.in_a_row += 1;
                 return Some(size / scale);
             }
             if let Some(oldest) = self.recent.pop_front() {
@@ -38,6 +49,7 @@ impl OutlierFilter {
                 self.sorted.remove(at);
             }
         }
+        self.in_a_row = 0;
         self.recent.push_back(size);
         let at = self.sorted.partition_point(|&v| v < size);
         self.sorted.insert(at, size);

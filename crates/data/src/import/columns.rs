@@ -13,7 +13,13 @@ use crate::error::DataError;
 const KLINE: [&str; 6] = ["column_1", "column_2", "column_3", "column_4", "column_5", "column_6"];
 
 /// Appends the rows of `table` to `raw`.
-pub(super) fn append(table: &Table, form: Form, zone: Zone, path: &Path, raw: &mut RawBars) -> Result<(), DataError> {
+pub(super) fn append(
+    table: &Table,
+    form: Form,
+    zone: Zone,
+    path: &Path,
+    raw: &mut RawBars,
+) -> Result<(), DataError> {
     let reader = Reader { table, path };
     raw.sources.push((raw.len(), table.first_line, path.to_owned()));
     let before = raw.len();
@@ -54,7 +60,9 @@ pub(super) fn append(table: &Table, form: Form, zone: Zone, path: &Path, raw: &m
             reader.volume(&["volume", "bid_volume"], raw)?;
         }
     }
-    if !raw.spread.is_empty() && raw.spread.len() != raw.len() || (raw.spread.is_empty() && before > raw.len()) {
+    if !raw.spread.is_empty() && raw.spread.len() != raw.len()
+        || (raw.spread.is_empty() && before > raw.len())
+    {
         return Err(DataError::Refused(format!(
             "{} differs from the files before it: either all files have spreads or none",
             path.display()
@@ -153,7 +161,8 @@ impl Reader<'_> {
         name: &str,
         scale: impl Fn(i64) -> Option<i64>,
     ) -> Result<Vec<i64>, DataError> {
-        let failed = |row, value: String| self.bad(name, (row, value), "an epoch time stamp in s, ms, µs or ns");
+        let failed =
+            |row, value: String| self.bad(name, (row, value), "an epoch time stamp in s, ms, µs or ns");
         let cast = column.cast(&DataType::Int64).map_err(|e| failed(0, e.to_string()))?;
         let values = cast.i64().map_err(|e| failed(0, e.to_string()))?;
         let mut out = Vec::with_capacity(values.len());
@@ -165,7 +174,8 @@ impl Reader<'_> {
     }
 
     fn mt5_stamps(&self, zone: Zone) -> Result<Vec<i64>, DataError> {
-        let days = cells(self.column("date")?, date).map_err(|at| self.bad("<DATE>", at, "a date YYYY.MM.DD"))?;
+        let days =
+            cells(self.column("date")?, date).map_err(|at| self.bad("<DATE>", at, "a date YYYY.MM.DD"))?;
         let clocks = match self.table.column("time") {
             Some(column) => cells(column, time).map_err(|at| self.bad("<TIME>", at, "a time HH:MM:SS"))?,
             None => vec![chrono::NaiveTime::MIN; days.len()],
@@ -175,7 +185,8 @@ impl Reader<'_> {
         for (row, (day, clock)) in days.into_iter().zip(clocks).enumerate() {
             let local = day.and_time(clock);
             previous = zone.to_utc(local, previous);
-            let missing = || self.bad("<TIME>", (row, local.to_string()), "a time that the zone's clock shows");
+            let missing =
+                || self.bad("<TIME>", (row, local.to_string()), "a time that the zone's clock shows");
             out.push(previous.ok_or_else(missing)?);
         }
         Ok(out)
@@ -183,8 +194,10 @@ impl Reader<'_> {
 
     /// The smallest price step the file can write: ten to the minus (digits after the point).
     fn point(&self) -> Result<f64, DataError> {
-        let digits = cells(self.column("close")?, |cell| Some(cell.split_once('.').map_or(0, |(_, d)| d.trim().len())))
-            .map_err(|at| self.bad("close", at, "a price"))?;
+        let digits = cells(self.column("close")?, |cell| {
+            Some(cell.split_once('.').map_or(0, |(_, d)| d.trim().len()))
+        })
+        .map_err(|at| self.bad("close", at, "a price"))?;
         Ok(libm::pow(10.0, -(digits.into_iter().max().unwrap_or(0) as f64)))
     }
 }

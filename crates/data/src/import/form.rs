@@ -44,7 +44,8 @@ impl Form {
 
 /// Tells the form from the columns.
 pub(super) fn detect(table: &Table, path: &Path) -> Result<Form, DataError> {
-    let sides = ["bid_open", "bid_high", "bid_low", "bid_close", "ask_open", "ask_high", "ask_low", "ask_close"];
+    let sides =
+        ["bid_open", "bid_high", "bid_low", "bid_close", "ask_open", "ask_high", "ask_low", "ask_close"];
     let prices = ["open", "high", "low", "close"];
     let stamp = table.names.iter().any(|n| STAMPS.contains(&n.as_str()));
     if table.has(&["date"]) && table.has(&["tickvol"]) && table.has(&prices) {
@@ -59,11 +60,18 @@ pub(super) fn detect(table: &Table, path: &Path) -> Result<Form, DataError> {
     if stamp && table.has(&prices) {
         return Ok(if looks_dukascopy(table) { Form::Dukascopy } else { Form::Plain });
     }
-    let found = if table.has_header { table.names.clone() } else { vec![format!("{} without a header", table.names.len())] };
+    let found = if table.has_header {
+        table.names.clone()
+    } else {
+        vec![format!("{} without a header", table.names.len())]
+    };
     Err(DataError::UnknownForm { path: path.to_owned(), found, known: KNOWN })
 }
 
 fn looks_dukascopy(table: &Table) -> bool {
-    let cell = ["gmt_time", "time"].iter().find_map(|name| table.column(name)).and_then(|c| c.str().ok()?.get(0));
-    cell.is_some_and(|text| text.len() >= 10 && text.as_bytes().get(2) == Some(&b'.') && text.as_bytes().get(5) == Some(&b'.'))
+    let cell =
+        ["gmt_time", "time"].iter().find_map(|name| table.column(name)).and_then(|c| c.str().ok()?.get(0));
+    cell.is_some_and(|text| {
+        text.len() >= 10 && text.as_bytes().get(2) == Some(&b'.') && text.as_bytes().get(5) == Some(&b'.')
+    })
 }

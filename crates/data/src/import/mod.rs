@@ -102,8 +102,7 @@ pub fn import(request: &ImportRequest) -> Result<(MarketTape, Report), DataError
     let Some((price_side, volume_kind)) = kind else {
         return Err(DataError::NoBars("no file was given".into()));
     };
-    let mut tape =
-        MarketTape::empty(request.instrument.clone(), request.timeframe, price_side, volume_kind);
+    let mut tape = MarketTape::empty(request.instrument.clone(), request.timeframe, price_side, volume_kind);
     let report = check::screen(raw, &request.choices, &mut tape)?;
     Ok((tape, report))
 }

@@ -34,8 +34,10 @@ impl Table {
 
 /// Reads a CSV (`.csv`, `.txt`, `.tsv`) or Parquet file.
 pub(super) fn read(path: &Path) -> Result<Table, DataError> {
-    let unreadable =
-        |reason: &dyn std::fmt::Display| DataError::Unreadable { path: path.to_owned(), reason: reason.to_string() };
+    let unreadable = |reason: &dyn std::fmt::Display| DataError::Unreadable {
+        path: path.to_owned(),
+        reason: reason.to_string(),
+    };
     match super::extension(path).as_str() {
         "parquet" => {
             let file = File::open(path).map_err(|e| unreadable(&e))?;
@@ -49,9 +51,11 @@ pub(super) fn read(path: &Path) -> Result<Table, DataError> {
             if first.trim().is_empty() {
                 return Err(unreadable(&"the first line is empty"));
             }
-            let separator = [b'\t', b';', b','].into_iter().max_by_key(|&s| first.bytes().filter(|&b| b == s).count());
+            let separator =
+                [b'\t', b';', b','].into_iter().max_by_key(|&s| first.bytes().filter(|&b| b == s).count());
             // A header is a line whose cells are words; a line of data begins with a number or a date.
-            let has_header = !first.trim_start_matches(['"', '\u{feff}']).starts_with(|c: char| c.is_ascii_digit());
+            let has_header =
+                !first.trim_start_matches(['"', '\u{feff}']).starts_with(|c: char| c.is_ascii_digit());
             let frame = CsvReadOptions::default()
                 .with_has_header(has_header)
                 .with_infer_schema_length(Some(0))
@@ -61,7 +65,9 @@ pub(super) fn read(path: &Path) -> Result<Table, DataError> {
                 .map_err(|e| unreadable(&e))?;
             Ok(named(frame, has_header, 1 + usize::from(has_header)))
         }
-        other => Err(unreadable(&format!("its name ends in '.{other}'; .csv, .txt, .tsv and .parquet are read"))),
+        other => {
+            Err(unreadable(&format!("its name ends in '.{other}'; .csv, .txt, .tsv and .parquet are read")))
+        }
     }
 }
 
@@ -82,7 +88,10 @@ pub(super) fn floats(column: &Column) -> Result<Vec<f64>, (usize, String)> {
 }
 
 /// A text column's cells, each read by `parse`; the first that cannot be read is named by its row.
-pub(super) fn cells<T>(column: &Column, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, (usize, String)> {
+pub(super) fn cells<T>(
+    column: &Column,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<Vec<T>, (usize, String)> {
     let text = column.str().map_err(|e| (0, e.to_string()))?;
     let mut out = Vec::with_capacity(text.len());
     for (row, cell) in text.iter().enumerate() {

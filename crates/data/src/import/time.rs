@@ -68,7 +68,13 @@ pub(super) fn date(text: &str) -> Option<NaiveDate> {
     if parts.next().is_some() {
         return None;
     }
-    let (year, day) = if a.len() == 4 { (a, c) } else if c.len() == 4 { (c, a) } else { return None };
+    let (year, day) = if a.len() == 4 {
+        (a, c)
+    } else if c.len() == 4 {
+        (c, a)
+    } else {
+        return None;
+    };
     NaiveDate::from_ymd_opt(year.parse().ok()?, b.parse().ok()?, day.parse().ok()?)
 }
 
@@ -111,7 +117,8 @@ mod tests {
             assert_eq!(absolute(cell), Some(wanted), "{cell}");
         }
         assert_eq!(absolute("2021-03-05T16:00:00+02:00"), Some(wanted));
-        for cell in ["2021-03-05 14:00:00", "2021.03.05 14:00", "05.03.2021 14:00:00.000", "2021/03/05T14:00"] {
+        for cell in ["2021-03-05 14:00:00", "2021.03.05 14:00", "05.03.2021 14:00:00.000", "2021/03/05T14:00"]
+        {
             assert_eq!(Zone::utc().to_utc(civil(cell).unwrap(), None), Some(wanted), "{cell}");
         }
         for bad in ["", "2021-13-05", "14:00", "5", "2021-03-05 25:00", "2021-03-05 12:00:61"] {

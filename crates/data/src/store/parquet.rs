@@ -89,7 +89,8 @@ pub(super) fn read_truth(path: &Path) -> Result<Truth, DataError> {
 
 fn write(columns: Vec<Column>, path: &Path) -> Result<(), DataError> {
     let n_rows = columns.first().map_or(0, Column::len);
-    let failed = |e: polars::error::PolarsError| DataError::Write { path: path.to_owned(), reason: e.to_string() };
+    let failed =
+        |e: polars::error::PolarsError| DataError::Write { path: path.to_owned(), reason: e.to_string() };
     let mut frame = DataFrame::new(n_rows, columns).map_err(failed)?;
     write_atomic(path, |file: &mut File| {
         let writer = ParquetWriter::new(&mut *file).with_compression(ParquetCompression::Zstd(None));

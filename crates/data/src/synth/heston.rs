@@ -78,7 +78,8 @@ impl Law for Started {
         let positive = self.variance.max(0.0);
         let noise = (positive * years).sqrt();
         let correlated = law.correlation * z1 + (1.0 - law.correlation * law.correlation).sqrt() * z2;
-        self.variance += law.speed * (law.mean_variance - positive) * years + law.vol_of_vol * noise * correlated;
+        self.variance +=
+            law.speed * (law.mean_variance - positive) * years + law.vol_of_vol * noise * correlated;
         // Steps are minutes: at most one jump in each.
         let jump = if stream.uniform() < law.jumps_per_year * years {
             law.jump_mean + law.jump_deviation * stream.normal()

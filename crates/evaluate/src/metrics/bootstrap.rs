@@ -60,7 +60,13 @@ pub struct Interval {
 
 /// Percentile interval of the annual Sharpe ratio from `n_samples` resamples.
 #[must_use]
-pub fn sharpe_interval(returns: &[f64], bars_per_year: f64, level: f64, n_samples: usize, seed: u64) -> Interval {
+pub fn sharpe_interval(
+    returns: &[f64],
+    bars_per_year: f64,
+    level: f64,
+    n_samples: usize,
+    seed: u64,
+) -> Interval {
     let block = optimal_block(returns);
     let mut stream = Stream::new(seed, Purpose::Bootstrap, 0);
     let mut ratios: Vec<f64> = Vec::with_capacity(n_samples);
@@ -71,7 +77,8 @@ pub fn sharpe_interval(returns: &[f64], bars_per_year: f64, level: f64, n_sample
         ratios.push(if ratio.is_nan() { 0.0 } else { ratio });
     }
     ratios.sort_by(f64::total_cmp);
-    let at = |p: f64| ratios.get((p * (ratios.len() as f64 - 1.0)).round() as usize).copied().unwrap_or(f64::NAN);
+    let at =
+        |p: f64| ratios.get((p * (ratios.len() as f64 - 1.0)).round() as usize).copied().unwrap_or(f64::NAN);
     let tail = 0.5 * (1.0 - level);
     let positive = ratios.iter().filter(|&&r| r > 0.0).count() as f64 / ratios.len() as f64;
     Interval { low: at(tail), high: at(1.0 - tail), level, block, share_positive: positive }

@@ -7,6 +7,7 @@ use crate::track::Track;
 #[must_use]
 pub fn break_even_bp(track: &Track) -> f64 {
     let (Some(start), Some(end)) = (track.equity.first(), track.equity.last()) else { return f64::NAN };
-    let (costs, traded) = (track.costs.last().copied().unwrap_or(0.0), track.traded.last().copied().unwrap_or(0.0));
+    let (costs, traded) =
+        (track.costs.last().copied().unwrap_or(0.0), track.traded.last().copied().unwrap_or(0.0));
     if traded > 0.0 { (end - start + costs) / traded * 1e4 } else { f64::NAN }
 }

@@ -14,5 +14,6 @@ pub fn value_at_risk(returns: &[f64], level: f64) -> (f64, f64) {
     let high = (low + 1).min(sorted.len() - 1);
     let quantile = sorted[low] + share * (sorted[high] - sorted[low]);
     let tail: Vec<f64> = sorted.into_iter().take_while(|&r| r <= quantile).collect();
-    (-quantile, -super::moments::mean(&tail))
+    // Adding zero takes the sign from minus zero.
+    (0.0 - quantile, 0.0 - super::moments::mean(&tail))
 }

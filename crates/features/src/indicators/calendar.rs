@@ -1,7 +1,7 @@
 //! Where in the day and the week a bar stands.
 
-use cambist_core::time::{NANOS_PER_SECOND, SECONDS_PER_DAY};
 use cambist_core::Bar;
+use cambist_core::time::{NANOS_PER_SECOND, SECONDS_PER_DAY};
 
 use crate::family::Indicator;
 

@@ -42,7 +42,8 @@ impl Indicator for Directional {
         if self.n_seen < self.n {
             return false;
         }
-        let (plus_di, minus_di) = (100.0 * ratio(self.plus, self.range), 100.0 * ratio(self.minus, self.range));
+        let (plus_di, minus_di) =
+            (100.0 * ratio(self.plus, self.range), 100.0 * ratio(self.minus, self.range));
         let index = 100.0 * ratio((plus_di - minus_di).abs(), plus_di + minus_di);
         let Some(adx) = self.strength.push(index) else { return false };
         out[0] = adx;

@@ -61,8 +61,11 @@ impl Layers {
     /// # Errors
     /// As [`Layers::read`].
     pub fn parse(path: &str, text: &str, sets: &[String]) -> Result<Self, ConfigError> {
-        let syntax = |path: &str, e: toml::de::Error| ConfigError::Syntax { path: path.to_owned(), reason: e.to_string() };
-        let file: Table = text.parse().map_err(|e| syntax(path, e))?;
+        let syntax = |path: &str, e: toml::de::Error| ConfigError::Syntax {
+            path: path.to_owned(),
+            reason: e.to_string(),
+        };
+        let file: Table = plain(text.parse().map_err(|e| syntax(path, e))?);
         let mut set = Table::new();
         for pair in sets {
             let (key, value) = pair.split_once('=').ok_or_else(|| ConfigError::Set(pair.clone()))?;
@@ -70,7 +73,7 @@ impl Layers {
             // A bare word is a string.
             let quoted = format!("{} = {}", key.trim(), Value::String(value.trim().to_owned()));
             let parsed: Table = line.parse().or_else(|_| quoted.parse()).map_err(|e| syntax("--set", e))?;
-            lay(&mut set, parsed);
+            lay(&mut set, plain(parsed));
         }
         let known = known_fields();
         check_names(path, &file, &known)?;
@@ -149,6 +152,16 @@ fn known_fields() -> Vec<Known> {
 fn get<'a>(table: &'a Table, field: &str) -> Option<&'a Value> {
     let (section, name) = field.split_once('.')?;
     table.get(section)?.as_table()?.get(name)
+}
+
+/// Bare TOML dates as the texts that the fields are.
+fn plain(table: Table) -> Table {
+    let plain_value = |value| match value {
+        Value::Datetime(at) => Value::String(at.to_string()),
+        Value::Table(inner) => Value::Table(plain(inner)),
+        other => other,
+    };
+    table.into_iter().map(|(key, value)| (key, plain_value(value))).collect()
 }
 
 /// `over` over `under`, table by table.

@@ -120,12 +120,21 @@ pub struct RawFeatures {
     pub columns: Vec<String>,
     /// Bound of a normalised feature.
     #[schemars(extend("unit" = "standard deviations"))]
-    pub clip: f32,
+    pub clip: f64,
 }
 
 impl Default for RawFeatures {
     fn default() -> Self {
-        let columns = ["return(1)", "return(6)", "return(24)", "sma(24)", "sma(120)", "rsi(14)", "realised(24)", "hour"];
+        let columns = [
+            "return(1)",
+            "return(6)",
+            "return(24)",
+            "sma(24)",
+            "sma(120)",
+            "rsi(14)",
+            "realised(24)",
+            "hour",
+        ];
         Self { columns: columns.map(str::to_owned).to_vec(), clip: 5.0 }
     }
 }
@@ -269,7 +278,7 @@ pub struct RawNetwork {
     /// `tanh` or `relu`.
     pub activation: Activation,
     /// Log deviation a continuous policy begins with.
-    pub initial_log_deviation: f32,
+    pub initial_log_deviation: f64,
 }
 
 impl Default for RawNetwork {
@@ -305,26 +314,26 @@ pub struct RawPpo {
     /// Rows in a gradient; it must divide n_envs x horizon.
     pub minibatch_size: usize,
     /// Discount of a step.
-    pub gamma: f32,
+    pub gamma: f64,
     /// Lambda of generalised advantage estimation.
-    pub gae_lambda: f32,
+    pub gae_lambda: f64,
     /// Clip of the probability ratio.
-    pub clip_range: f32,
+    pub clip_range: f64,
     /// Clip of the value; 0 for none.
-    pub clip_range_value: f32,
+    pub clip_range_value: f64,
     /// Weight of the value loss.
-    pub value_coefficient: f32,
+    pub value_coefficient: f64,
     /// Weight of the entropy bonus.
-    pub entropy_coefficient: f32,
+    pub entropy_coefficient: f64,
     /// Learning rate at the start.
-    pub learning_rate: f32,
+    pub learning_rate: f64,
     /// `constant` or `linear` to zero.
     pub schedule: Schedule,
     /// Bound of the gradient's norm.
-    pub max_grad_norm: f32,
+    pub max_grad_norm: f64,
     /// An update stops early at 1.5 times this KL divergence; 0 for never.
     #[schemars(extend("unit" = "nats"))]
-    pub target_kl: f32,
+    pub target_kl: f64,
     /// Whether advantages are normalised in each minibatch.
     pub normalise_advantage: bool,
     /// Updates between looks at the validation window; the weights with the best Sharpe ratio there are kept.

@@ -64,7 +64,12 @@ fn refuse<T>(field: &'static str, value: impl ToString, expected: impl ToString)
     Err(ConfigError::Value { field, value: value.to_string(), expected: expected.to_string() })
 }
 
-fn require(good: bool, field: &'static str, value: impl ToString, expected: impl ToString) -> Result<(), ConfigError> {
+fn require(
+    good: bool,
+    field: &'static str,
+    value: impl ToString,
+    expected: impl ToString,
+) -> Result<(), ConfigError> {
     if good { Ok(()) } else { refuse(field, value, expected) }
 }
 
@@ -111,15 +116,39 @@ impl Config {
             require(b.is_none_or(|b| a < b), field, format!("'{text}'"), format!("later than {what}"))
         };
         if let Some(from) = train_from {
-            later("windows.train_until", &windows.train_until, from, Some(train_until), "windows.train_from")?;
+            later(
+                "windows.train_until",
+                &windows.train_until,
+                from,
+                Some(train_until),
+                "windows.train_from",
+            )?;
         }
         let until = Some(validation_until);
-        later("windows.validation_until", &windows.validation_until, train_until, until, "windows.train_until")?;
-        later("windows.test_until", &windows.test_until, validation_until, test_until, "windows.validation_until")?;
+        later(
+            "windows.validation_until",
+            &windows.validation_until,
+            train_until,
+            until,
+            "windows.train_until",
+        )?;
+        later(
+            "windows.test_until",
+            &windows.test_until,
+            validation_until,
+            test_until,
+            "windows.validation_until",
+        )?;
         if let (Some(sealed), Some(test)) = (sealed_from, test_until) {
             require(test <= sealed, "windows.sealed_from", sealed, "at or after windows.test_until")?;
         }
-        later("windows.sealed_from", &windows.sealed_from, validation_until, sealed_from, "windows.validation_until")?;
+        later(
+            "windows.sealed_from",
+            &windows.sealed_from,
+            validation_until,
+            sealed_from,
+            "windows.validation_until",
+        )?;
         let engine = engine(&raw)?;
         let decision = decision(&raw, &engine)?;
         check_ppo(&raw)?;
@@ -183,10 +212,19 @@ impl Config {
             train: (walk.train_days > 0).then(|| days(walk.train_days)),
         };
         require(walk.test_days > 0, "walk_forward.test_days", walk.test_days, "at least 1")?;
-        require(walk.validation_days > 0, "walk_forward.validation_days", walk.validation_days, "at least 1")?;
+        require(
+            walk.validation_days > 0,
+            "walk_forward.validation_days",
+            walk.validation_days,
+            "at least 1",
+        )?;
         match cut.folds() {
             Some(folds) => Ok(folds),
-            None => refuse("walk_forward.n_folds", walk.n_folds, format!("few enough, or its windows short enough, to fit into {whole}")),
+            None => refuse(
+                "walk_forward.n_folds",
+                walk.n_folds,
+                format!("few enough, or its windows short enough, to fit into {whole}"),
+            ),
         }
     }
 
@@ -200,19 +238,19 @@ impl Config {
                 horizon: ppo.horizon,
                 n_epochs: ppo.n_epochs,
                 minibatch_size: ppo.minibatch_size,
-                gamma: ppo.gamma,
-                gae_lambda: ppo.gae_lambda,
-                clip_range: ppo.clip_range,
-                clip_range_value: ppo.clip_range_value,
-                value_coefficient: ppo.value_coefficient,
-                entropy_coefficient: ppo.entropy_coefficient,
-                learning_rate: ppo.learning_rate,
+                gamma: ppo.gamma as f32,
+                gae_lambda: ppo.gae_lambda as f32,
+                clip_range: ppo.clip_range as f32,
+                clip_range_value: ppo.clip_range_value as f32,
+                value_coefficient: ppo.value_coefficient as f32,
+                entropy_coefficient: ppo.entropy_coefficient as f32,
+                learning_rate: ppo.learning_rate as f32,
                 schedule: match ppo.schedule {
                     raw::Schedule::Constant => cambist_ppo::Schedule::Constant,
                     raw::Schedule::Linear => cambist_ppo::Schedule::Linear,
                 },
-                max_grad_norm: ppo.max_grad_norm,
-                target_kl: ppo.target_kl,
+                max_grad_norm: ppo.max_grad_norm as f32,
+                target_kl: ppo.target_kl as f32,
                 normalise_advantage: ppo.normalise_advantage,
             },
             hidden: self.raw.network.hidden.clone(),
@@ -220,7 +258,7 @@ impl Config {
                 raw::Activation::Tanh => cambist_policy::Activation::Tanh,
                 raw::Activation::Relu => cambist_policy::Activation::Relu,
             },
-            initial_log_deviation: self.raw.network.initial_log_deviation,
+            initial_log_deviation: self.raw.network.initial_log_deviation as f32,
             n_envs: ppo.n_envs,
             n_updates: ppo.total_steps.div_ceil(per_update),
             seed: self.raw.run.seed,
@@ -247,15 +285,24 @@ fn source(raw: &RawConfig, target: Timeframe) -> Result<DataSource, ConfigError>
                 text => timeframe("data.stored_timeframe", text)?,
             };
             let fits = target.is_multiple_of(stored);
-            require(fits, "data.stored_timeframe", stored, format!("a whole part of data.timeframe, {target}"))?;
+            require(
+                fits,
+                "data.stored_timeframe",
+                stored,
+                format!("a whole part of data.timeframe, {target}"),
+            )?;
             let venue = (!data.venue.is_empty()).then(|| data.venue.clone());
             Ok(DataSource::Store { symbol, venue, stored })
         }
         raw::Source::Synthetic => {
             require(data.n_bars > 0, "data.n_bars", data.n_bars, "at least 1 for a synthetic market")?;
             let kind = match data.kind {
-                raw::Kind::Gbm => SynthKind::GeometricBrownian(GeometricBrownian { drift: 0.0, volatility: 0.6 }),
-                raw::Kind::Ou => SynthKind::OrnsteinUhlenbeck(OrnsteinUhlenbeck { speed: 50.0, volatility: 0.6 }),
+                raw::Kind::Gbm => {
+                    SynthKind::GeometricBrownian(GeometricBrownian { drift: 0.0, volatility: 0.6 })
+                }
+                raw::Kind::Ou => {
+                    SynthKind::OrnsteinUhlenbeck(OrnsteinUhlenbeck { speed: 50.0, volatility: 0.6 })
+                }
                 raw::Kind::Heston => SynthKind::HestonJumps(HestonJumps::default()),
                 raw::Kind::Regime => SynthKind::RegimeSwitching,
             };
@@ -300,10 +347,20 @@ fn engine(raw: &RawConfig) -> Result<EngineRules, ConfigError> {
 
 fn decision(raw: &RawConfig, engine: &EngineRules) -> Result<DecisionRules, ConfigError> {
     let d = &raw.decision;
-    require((0.0..2.0).contains(&d.dead_band), "decision.dead_band", d.dead_band, "at least 0 and less than 2")?;
+    require(
+        (0.0..2.0).contains(&d.dead_band),
+        "decision.dead_band",
+        d.dead_band,
+        "at least 0 and less than 2",
+    )?;
     require(d.leverage.is_finite() && d.leverage > 0.0, "decision.leverage", d.leverage, "positive")?;
     let max = raw.execution.max_exposure;
-    require(max.is_finite() && max >= d.leverage, "execution.max_exposure", max, "at least decision.leverage")?;
+    require(
+        max.is_finite() && max >= d.leverage,
+        "execution.max_exposure",
+        max,
+        "at least decision.leverage",
+    )?;
     let borrows = d.leverage > 1.0 && !raw.execution.margin;
     require(!borrows, "decision.leverage", d.leverage, "at most 1 while execution.margin is false")?;
     Ok(DecisionRules {
@@ -334,7 +391,12 @@ fn check_ppo(raw: &RawConfig) -> Result<(), ConfigError> {
     }
     let rows = p.n_envs * p.horizon;
     let divides = rows.is_multiple_of(p.minibatch_size);
-    require(divides, "ppo.minibatch_size", p.minibatch_size, format!("a divisor of ppo.n_envs x ppo.horizon, {rows}"))?;
+    require(
+        divides,
+        "ppo.minibatch_size",
+        p.minibatch_size,
+        format!("a divisor of ppo.n_envs x ppo.horizon, {rows}"),
+    )?;
     for (field, value) in [("ppo.gamma", p.gamma), ("ppo.gae_lambda", p.gae_lambda)] {
         require((0.0..=1.0).contains(&value), field, value, "from 0 to 1")?;
     }
@@ -354,5 +416,10 @@ fn check_ppo(raw: &RawConfig) -> Result<(), ConfigError> {
         require(value.is_finite() && value >= 0.0, field, value, "zero or more")?;
     }
     let hidden = &raw.network.hidden;
-    require(hidden.iter().all(|&w| (1..=8192).contains(&w)), "network.hidden", format!("{hidden:?}"), "widths from 1 to 8192")
+    require(
+        hidden.iter().all(|&w| (1..=8192).contains(&w)),
+        "network.hidden",
+        format!("{hidden:?}"),
+        "widths from 1 to 8192",
+    )
 }

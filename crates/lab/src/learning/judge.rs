@@ -52,7 +52,8 @@ impl Best {
 /// Judges `agent` greedily over [`JUDGED_EPISODES`] episodes of [`JUDGED_STEPS`] steps.
 #[must_use]
 pub fn judge_signal(market: SignalMarket, agent: &ActorCritic, n_threads: usize) -> Judged {
-    let nothing = Judged { optimum: 0.0, share: 0.0, standard_error: 0.0, exact_rule: 0.0, learned_rule: 0.0 };
+    let nothing =
+        Judged { optimum: 0.0, share: 0.0, standard_error: 0.0, exact_rule: 0.0, learned_rule: 0.0 };
     let Some((best, optimum, exact_rule)) = Best::of(&market) else { return nothing };
     let share = JUDGED_EPISODES.div_ceil(n_threads.max(1));
     let mut shortfalls = vec![0.0; JUDGED_EPISODES];
@@ -120,7 +121,8 @@ impl<'a> Greedy<'a> {
             Head::Gaussian { .. } => actions.copy_from_slice(&self.outputs),
             Head::Categorical { n } => {
                 for (action, logits) in actions.iter_mut().zip(self.outputs.chunks_exact(n)) {
-                    let best = logits.iter().enumerate().fold(0, |b, (i, v)| if *v > logits[b] { i } else { b });
+                    let best =
+                        logits.iter().enumerate().fold(0, |b, (i, v)| if *v > logits[b] { i } else { b });
                     *action = best as f32;
                 }
             }

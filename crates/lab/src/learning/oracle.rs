@@ -11,7 +11,8 @@ use cambist_core::clock::Clock;
 use cambist_core::env::StepStorage;
 use cambist_core::rng::{Purpose, Stream};
 use cambist_core::{
-    AutoReset, Bar, BasisPoints, BatchedEnv, InstrumentId, MarketTape, PriceSide, Timeframe, UnixNanos, VolumeKind,
+    AutoReset, Bar, BasisPoints, BatchedEnv, InstrumentId, MarketTape, PriceSide, Timeframe, UnixNanos,
+    VolumeKind,
 };
 use cambist_decide::{ActionKind, DecisionPath, DecisionRules, FeatureView, Normaliser, Sizing};
 use cambist_execution::{CostModel, Engine, EngineRules};
@@ -102,7 +103,16 @@ impl OracleMarket {
             price *= 1.0 + self.sigma * stream.normal();
             let open_time = UnixNanos(row as i64 * Timeframe::HOUR.nanos());
             let (high, low) = (open.max(price), open.min(price));
-            tape.push(Bar { open_time, open, high, low, close: price, volume: 0.0, spread: 0.0, coverage: 1.0 });
+            tape.push(Bar {
+                open_time,
+                open,
+                high,
+                low,
+                close: price,
+                volume: 0.0,
+                spread: 0.0,
+                coverage: 1.0,
+            });
             // Independent returns, but prices within reach of a float.
             if !(1.0..1e4).contains(&price) {
                 price = 100.0;
@@ -139,7 +149,11 @@ impl OracleMarket {
             features: Arc::new(features),
             path: DecisionPath::new(rules, normaliser),
             engine: Engine::new(EngineRules { costs, margin: true, ruin_fraction: 0.0 }),
-            reward: Reward::Simple { scale: 1.0 / self.sigma, stake: 1.0 / EQUITY, risk_aversion: self.lambda },
+            reward: Reward::Simple {
+                scale: 1.0 / self.sigma,
+                stake: 1.0 / EQUITY,
+                risk_aversion: self.lambda,
+            },
             plan,
             initial_cash: EQUITY,
         }
@@ -172,7 +186,8 @@ impl OracleMarket {
     fn run(&self, leak: bool, mut act: impl FnMut(&[f32]) -> f32) -> Result<Run, LearningError> {
         let plan = EpisodePlan { starts: Starts::First, length: EpisodeLength::ToEnd };
         let failed = |e| LearningError::Market(TrainError::Env(e));
-        let mut env = MarketEnv::new(self.spec(FRESH, leak, plan), 1, 0, AutoReset::Disabled).map_err(failed)?;
+        let mut env =
+            MarketEnv::new(self.spec(FRESH, leak, plan), 1, 0, AutoReset::Disabled).map_err(failed)?;
         let mut storage = StepStorage::for_env(&env);
         env.reset(0, &mut storage.observations);
         let mut run = Run::default();
@@ -219,7 +234,8 @@ impl OracleMarket {
             held as f32 + 1.0
         })?;
         let ours = self.greedy(true, &agent)?;
-        let result = OracleResult { seed, optimum: rule.value, share: ours.reward / best.reward, steps, seconds };
+        let result =
+            OracleResult { seed, optimum: rule.value, share: ours.reward / best.reward, steps, seconds };
         Ok((result, agent))
     }
 

@@ -1,0 +1,55 @@
+//! A small version of `cambist check learning`; the whole of it is in `experiments/learning`.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test")]
+
+use std::process::Command;
+
+fn check(arguments: &[&str]) -> Vec<serde_json::Value> {
+    let output = Command::new(env!("CARGO_BIN_EXE_cambist"))
+        .args(["check", "learning", "--seeds", "1", "--json"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn share(row: &serde_json::Value) -> f64 {
+    row["mean"].as_f64().unwrap()
+}
+
+#[test]
+fn known_optima_are_approached() {
+    let rows = check(&["--markets", "a,b", "--steps", "2000000"]);
+    assert!(share(&rows[0]) > 0.93, "A: {}", rows[0]);
+    assert!(share(&rows[1]) > 0.93, "B: {}", rows[1]);
+    assert!(rows.iter().all(|r| r["standard_error"].as_f64().unwrap() < 0.003));
+}
+
+#[test]
+fn other_parameters_need_no_tuning() {
+    let rows = check(&[
+        "--markets",
+        "a,b",
+        "--steps",
+        "2000000",
+        "--rho",
+        "0.8",
+        "--s",
+        "1.2",
+        "--lambda",
+        "0.5",
+        "--psi",
+        "1",
+        "--cap",
+        "1",
+    ]);
+    assert!(share(&rows[0]) > 0.9, "A: {}", rows[0]);
+    assert!(share(&rows[1]) > 0.9, "B: {}", rows[1]);
+}
+
+#[test]
+fn the_leak_is_exploited_and_without_it_nothing_is_done() {
+    let rows = check(&["--markets", "oracle,null", "--steps", "3000000"]);
+    assert!(share(&rows[0]) > 0.9, "oracle: {}", rows[0]);
+    assert!(rows[1]["passed"].as_bool().unwrap(), "null: {}", rows[1]);
+}
