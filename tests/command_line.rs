@@ -129,7 +129,9 @@ fn a_run_is_judged_again_and_other_artefacts_are_refused() {
         .map(|e| e.unwrap().path())
         .find(|p| p.is_dir())
         .unwrap();
-    for file in ["config.toml", "metrics.jsonl", "report.html", "report.json", "artefact/artefact.json"] {
+    for file in
+        ["config.toml", "log.jsonl", "metrics.jsonl", "report.html", "report.json", "artefact/artefact.json"]
+    {
         assert!(run.join(file).is_file(), "{file}");
     }
     // The written config trains the same again.
@@ -208,4 +210,32 @@ fn a_kill_leaves_everything_whole() {
     works(path, &["evaluate", &name]);
     let folders = walk(&path.join("data")).into_iter().filter(|f| f.ends_with("2021.parquet")).count();
     assert_eq!(folders, 1, "an interrupted import was not swept");
+}
+
+/// Ctrl-C: the update ends, everything is saved and judged, and the exit is clean.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_training_is_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_cambist"))
+        .args(["train", "--quiet", "--set", "ppo.total_steps=2000000000"])
+        .current_dir(path)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let has_begun = || {
+        let metrics = walk(path).into_iter().find(|f| f.ends_with("metrics.jsonl"));
+        metrics.is_some_and(|f| std::fs::read_to_string(f).unwrap().lines().count() > 2)
+    };
+    while !has_begun() {
+        assert!(child.try_wait().unwrap().is_none(), "the training ended by itself");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("stopped early"), "{}", text(&output.stdout));
+    assert!(works(path, &["evaluate", "latest"]).contains("buy and hold"));
 }

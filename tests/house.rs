@@ -46,6 +46,7 @@ fn heavy_libraries_stay_behind_one_door() {
         metadata.workspace_packages().into_iter().filter(uses).map(|p| p.name.to_string()).collect()
     };
     let only = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<BTreeSet<_>>();
+    assert!(users("rand").is_empty(), "randomness comes through cambist_core::rng");
     assert_eq!(users("polars"), only(&["cambist-data"]));
     assert_eq!(users("burn"), only(&["cambist-nets"]));
     assert_eq!(users("sqlx"), only(&["cambist-data", "cambist-runs", "cambist-store"]));

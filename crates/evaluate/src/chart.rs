@@ -36,6 +36,8 @@ pub struct Style<'a> {
 }
 
 const SIZE: (u32, u32) = (980, 320);
+/// Width of the legend.
+const LEGEND: u32 = 180;
 const MAX_POINTS: usize = 1500;
 const COLOURS: [RGBColor; 8] = [
     RGBColor(20, 90, 160),
@@ -66,6 +68,7 @@ fn draw_lines(
     lines: &[Line<'_>],
 ) -> Result<(), Box<dyn std::error::Error>> {
     let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+    let has_legend = lines.len() > 1 && !style.filled;
     let step = time.len().div_ceil(MAX_POINTS).max(1);
     let picked = || (0..time.len()).step_by(step).chain(time.len().checked_sub(1).filter(|l| l % step != 0));
     let shown = |v: f64| if style.logarithmic { libm::log10(v.max(1e-9)) } else { v };
@@ -84,6 +87,7 @@ fn draw_lines(
     let mut chart = ChartBuilder::on(&root)
         .caption(style.title, ("sans-serif", 16))
         .margin(8)
+        .margin_right(if has_legend { LEGEND } else { 8 })
         .x_label_area_size(24)
         .y_label_area_size(64)
         .build_cartesian_2d(first..last, (low - margin)..top)?;
@@ -122,21 +126,15 @@ fn draw_lines(
             )?;
             continue;
         }
-        let series = chart.draw_series(LineSeries::new(points, colour.stroke_width(width)))?;
-        if lines.len() > 1 {
-            let colour = *colour;
-            series
-                .label(line.name)
-                .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 14, y)], colour.stroke_width(2)));
-        }
+        chart.draw_series(LineSeries::new(points, colour.stroke_width(width)))?;
     }
-    if lines.len() > 1 && !style.filled {
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
-            .background_style(WHITE.mix(0.8))
-            .label_font(("sans-serif", 11))
-            .draw()?;
+    if has_legend {
+        // Beside the chart, where it hides nothing.
+        for (row, (line, colour)) in (0i32..).zip(lines.iter().zip(COLOURS.iter().cycle())) {
+            let (x, y) = ((SIZE.0 - LEGEND) as i32 + 6, 40 + 18 * row);
+            root.draw(&PathElement::new(vec![(x, y), (x + 14, y)], colour.stroke_width(2)))?;
+            root.draw(&Text::new(line.name.to_owned(), (x + 20, y - 5), ("sans-serif", 11).into_font()))?;
+        }
     }
     root.present()?;
     drop(chart);

@@ -63,6 +63,15 @@ pub fn run(
     }
     let folder = RunFolder::create(&machine.runs, &config.raw.run.name, clock.now())?;
     folder.write("config.toml", &written(&config))?;
+    let begun = serde_json::json!({
+        "revision": REVISION,
+        "threads": machine.n_threads,
+        "kernels": cambist_policy::Instructions::detect().name(),
+        "bars": market.tape.len(),
+        "data_fingerprint": market.fingerprint,
+        "folds": folds.len(),
+    });
+    folder.log(clock.now(), "begun", &begun)?;
     let mut logged = Logged {
         log: MetricsLog::open(folder.path(), clock.now()).map_err(LabError::Run)?,
         clock,
@@ -78,6 +87,15 @@ pub fn run(
         if folds.len() > 1 {
             artefact.save(&trained.agent, &folder.path().join(format!("folds/{index:02}")))?;
         }
+        let trained_event = serde_json::json!({
+            "fold": index,
+            "windows": fold,
+            "steps": trained.steps,
+            "chosen_update": trained.chosen_update,
+            "stopped": trained.stopped,
+            "artefact": artefact_hash,
+        });
+        folder.log(clock.now(), "trained", &trained_event)?;
         let fold_tracks = test_tracks(&config, &market, &trained, fold)?;
         if tracks.is_empty() {
             tracks = fold_tracks;

@@ -2,7 +2,7 @@
 //!
 //! A log return is an outlier when it is more than `limit` robust standard deviations (1.4826 × the median absolute
 //! return, Hampel 1974) of the last [`WINDOW`] returns away from zero. Quiet markets have a median of zero, so the
-//! scale has a floor of one basis point. More than [`NEW_LEVEL`] outliers in a row are no outliers but a new price level,
+//! scale has a floor of five basis points. More than [`NEW_LEVEL`] outliers in a row are no outliers but a new price level,
 //! and are kept from then on.
 
 use std::collections::VecDeque;
@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 /// Returns that set the scale.
 const WINDOW: usize = 255;
 /// Smallest scale, as a log return.
-const FLOOR: f64 = 1e-4;
+const FLOOR: f64 = 5e-4;
 /// The standard deviation of a normal variable over its median absolute deviation.
 const TO_DEVIATION: f64 = 1.4826;
 
