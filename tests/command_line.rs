@@ -64,6 +64,9 @@ fn bad_files_are_named_with_line_and_value() {
     let set = ["--symbol", "X", "--timeframe", "1m"];
     assert!(works(path, &[&["data", "check"], &set[..]].concat()).contains("the fingerprint is right"));
     fails(path, &["data", "show", "--symbol", "Y", "--timeframe", "1m"], &["Y 1m", "X 1m (unknown)"]);
+    std::fs::write(path.join("y.csv"), minutes(60)).unwrap();
+    let other = ["data", "import", "y.csv", "--symbol", "X", "--timeframe", "1m"];
+    fails(path, &other, &["X 1m (unknown)", "50 bars", "--replace"]);
     // A damaged store is named.
     let mut files = walk(&path.join("data"));
     files.retain(|f| f.ends_with("2021.parquet"));
@@ -96,6 +99,12 @@ fn bad_configs_name_the_field() {
     train("data.n_bars=1000", &["validation window", "0 bars", "windows.validation_until"]);
     train("data.source=store", &["REGIME 1h", "empty"]);
     train("ppo", &["key=value"]);
+    train("features.clip=inf", &["features.clip", "finite"]);
+    train("decision.dead_band=1", &["dead_band", "discrete"]);
+    train("windows.purge_bars=4294967295", &["windows.purge_bars", "at most"]);
+    train("ppo.n_envs=4294967296", &["ppo.n_envs", "at most"]);
+    train("data.n_bars=9223372036854775807", &["data.n_bars", "at most"]);
+    train("episode.n_steps=90000000", &["an episode needs at least 90000001"]);
     fails(path, &["train", "no.toml"], &["no.toml"]);
     std::fs::write(path.join("half.toml"), "[data]\nsource = \"synthetic\"\nsymbol = ").unwrap();
     fails(path, &["train", "half.toml"], &["half.toml", "line 3"]);
@@ -183,7 +192,8 @@ fn a_kill_leaves_everything_whole() {
     let path = folder.path();
     std::fs::write(path.join("a.csv"), minutes(1000)).unwrap();
     std::fs::write(path.join("b.csv"), minutes(40_000)).unwrap();
-    let import = |file: &'static str| ["data", "import", file, "--symbol", "X", "--timeframe", "1m"];
+    let import =
+        |file: &'static str| ["data", "import", file, "--symbol", "X", "--timeframe", "1m", "--replace"];
     let check = ["data", "check", "--symbol", "X", "--timeframe", "1m"];
     works(path, &import("a.csv"));
     works(path, &["train", "--quiet", "--set", "ppo.total_steps=8192"]);
@@ -238,4 +248,33 @@ fn an_interrupted_training_is_saved() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(text(&output.stdout).contains("stopped early"), "{}", text(&output.stdout));
     assert!(works(path, &["evaluate", "latest"]).contains("buy and hold"));
+}
+
+/// A ruined account is judged over the whole window, and its run counts like any other.
+#[test]
+fn ruin_is_judged_over_the_whole_window() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let wild = [
+        "decision.leverage=10",
+        "execution.max_exposure=10",
+        "execution.margin=true",
+        "ppo.total_steps=8192",
+    ];
+    let args: Vec<&str> =
+        ["train", "--json"].into_iter().chain(wild.iter().flat_map(|s| ["--set", s])).collect();
+    let last =
+        |text: String| serde_json::from_str::<serde_json::Value>(text.lines().last().unwrap()).unwrap();
+    let first = last(works(path, &args));
+    let second =
+        last(works(path, &[&args[..], &["--set", "run.seed=2", "--set", "windows.purge_bars=25"]].concat()));
+    assert_eq!(first["judgement"]["scores"][0]["ruined"], true, "{}", first["judgement"]["scores"][0]);
+    assert_eq!(second["judgement"]["trials"]["n"], 2);
+    assert!(
+        first["judgement"]["until"].as_i64() > Some(1_735_000_000_000_000_000),
+        "{}",
+        first["judgement"]["until"]
+    );
+    let held = first["judgement"]["scores"].as_array().unwrap().last().unwrap();
+    assert!(held["name"] == "buy and hold" && held["total_return"].as_f64() > Some(0.5), "{held}");
 }

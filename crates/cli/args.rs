@@ -151,6 +151,9 @@ pub(crate) enum DataCommand {
         /// Robust standard deviations from which a return is an outlier.
         #[arg(long)]
         outlier_deviations: Option<f64>,
+        /// Put these bars in the place of others of that name.
+        #[arg(long)]
+        replace: bool,
     },
     /// What is there.
     List,
@@ -165,6 +168,9 @@ pub(crate) enum DataCommand {
         /// The new length of a bar.
         #[arg(long)]
         to: String,
+        /// Put these bars in the place of others of that name.
+        #[arg(long)]
+        replace: bool,
     },
     /// Draw closes as an SVG file.
     Plot {
@@ -206,6 +212,9 @@ pub(crate) enum DataCommand {
         /// ou: pull to the mean, a year.
         #[arg(long, default_value_t = 50.0)]
         speed: f64,
+        /// Put these bars in the place of others of that name.
+        #[arg(long)]
+        replace: bool,
     },
     /// The indicators a config can name.
     Features,

@@ -16,8 +16,8 @@ impl SetArgs {
 pub(crate) fn run(command: DataCommand, machine: &MachineArgs) -> anyhow::Result<()> {
     let root: PathBuf = machine.data_dir.clone();
     match command {
-        DataCommand::Import { paths, symbol, timeframe, venue, tz, on, outlier_deviations } => {
-            let words = ImportWords { paths, symbol, timeframe, venue, tz, on, outlier_deviations };
+        DataCommand::Import { paths, symbol, timeframe, venue, tz, on, outlier_deviations, replace } => {
+            let words = ImportWords { paths, symbol, timeframe, venue, tz, on, outlier_deviations, replace };
             bars::import_into(&root, &words)?.iter().for_each(|l| output::line(l));
         }
         DataCommand::List => {
@@ -35,8 +35,8 @@ pub(crate) fn run(command: DataCommand, machine: &MachineArgs) -> anyhow::Result
         }
         DataCommand::Show(set) => bars::show(&root, &set.name())?.iter().for_each(|l| output::line(l)),
         DataCommand::Check(set) => output::line(&bars::check(&root, &set.name())?),
-        DataCommand::Resample { set, to } => {
-            bars::resample_into(&root, &set.name(), &to)?.iter().for_each(|l| output::line(l));
+        DataCommand::Resample { set, to, replace } => {
+            bars::resample_into(&root, &set.name(), &to, replace)?.iter().for_each(|l| output::line(l));
         }
         DataCommand::Plot { set, out } => {
             bars::plot(&root, &set.name(), &out)?;
@@ -53,6 +53,7 @@ pub(crate) fn run(command: DataCommand, machine: &MachineArgs) -> anyhow::Result
             drift,
             volatility,
             speed,
+            replace,
         } => {
             let kind = match kind {
                 SynthName::Gbm => "gbm",
@@ -61,8 +62,19 @@ pub(crate) fn run(command: DataCommand, machine: &MachineArgs) -> anyhow::Result
                 SynthName::Regime => "regime",
             };
             let kind = kind.to_owned();
-            let words =
-                SynthWords { kind, symbol, timeframe, n_bars, start, price, seed, drift, volatility, speed };
+            let words = SynthWords {
+                kind,
+                symbol,
+                timeframe,
+                n_bars,
+                start,
+                price,
+                seed,
+                drift,
+                volatility,
+                speed,
+                replace,
+            };
             bars::synth_into(&root, &words)?.iter().for_each(|l| output::line(l));
         }
         DataCommand::Features => bars::features().iter().for_each(|l| output::line(l)),

@@ -186,7 +186,7 @@ fn matmul_body<const LANES: usize>(
         };
     }
     if LANES >= 16 {
-        blocks!(64, 32, 16, 8, 4, 1);
+        blocks!(32, 16, 8, 4, 1);
     } else {
         blocks!(16, 8, 4, 1);
     }

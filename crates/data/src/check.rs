@@ -34,7 +34,8 @@ pub enum Fault {
     NonPositive,
     /// A stamp that is no multiple of the timeframe.
     OffGrid,
-    /// A close far from the last one, on the scale of the returns before it.
+    /// A high, low or close far from the last close, on the scale of the returns before it; the first 255 returns make
+    /// the scale and are not judged.
     Outlier,
 }
 
@@ -370,8 +371,9 @@ impl<'a> Screen<'a> {
         }
         if let Some(last) = self.last_close {
             let change = libm::log(bar.close / last);
-            if let Some(deviations) = self.outliers.push(change) {
-                let what = format!("close {} after {last}: {deviations:.0} robust deviations", bar.close);
+            let reach = (libm::log(bar.high / last)).max(-libm::log(bar.low / last));
+            if let Some(deviations) = self.outliers.push(change, reach) {
+                let what = format!("{prices:?} after a close of {last}: {deviations:.0} robust deviations");
                 if self.found(Fault::Outlier, &place, what) {
                     return;
                 }

@@ -75,6 +75,20 @@ pub enum DataError {
         /// What was asked.
         target: Timeframe,
     },
+    /// A data set of that name holds other bars.
+    #[error(
+        "{key} is there already, with {n_bars} bars from {first} to {last}: give --replace to put these in their place, or another --venue or --symbol"
+    )]
+    Exists {
+        /// Its name.
+        key: String,
+        /// How many bars it has.
+        n_bars: usize,
+        /// Its first bar.
+        first: String,
+        /// Its last bar.
+        last: String,
+    },
     /// No such data set.
     #[error("there is no data set {wanted} in {}: {}", folder.display(), if known.is_empty() { "it is empty; import one with `cambist data import` or make one with `cambist data synth`".to_owned() } else { format!("it holds {}", known.join(", ")) })]
     NoSuchSet {

@@ -84,7 +84,7 @@ impl DataFolder {
         Ok(Self { root: root.to_owned(), database })
     }
 
-    /// Stores `tape` as the data set of its symbol, `venue` and timeframe, in the place of an earlier one.
+    /// Stores `tape` as the data set of its symbol, `venue` and timeframe; in the place of other bars only if `replace`.
     ///
     /// # Errors
     /// When a name cannot be used, or a file or the catalogue cannot be written; the earlier set then stays.
@@ -95,6 +95,7 @@ impl DataFolder {
         origin: &str,
         report: Option<Report>,
         truth: Option<&Truth>,
+        replace: bool,
     ) -> Result<DataSet, DataError> {
         check_name("symbol", &tape.instrument.0)?;
         check_name("venue", venue)?;
@@ -114,6 +115,16 @@ impl DataFolder {
             report,
             has_truth: truth.is_some(),
         };
+        let earlier = self.list()?.into_iter().find(|s| s.key == set.key && s.fingerprint != set.fingerprint);
+        if let Some(earlier) = earlier.filter(|_| !replace) {
+            let (first, last) = (earlier.first.to_string(), earlier.last.to_string());
+            return Err(DataError::Exists {
+                key: earlier.key.to_string(),
+                n_bars: earlier.n_bars,
+                first,
+                last,
+            });
+        }
         let place = self.place(&set);
         create_folder(&place)?;
         parquet::write_years(tape, &place)?;

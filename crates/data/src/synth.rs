@@ -77,6 +77,13 @@ pub fn synthesize(request: &SynthRequest) -> Result<(MarketTape, Truth), DataErr
     if request.n_bars == 0 {
         return Err(DataError::BadParameter("bars is 0: it must be at least 1".into()));
     }
+    let span = i64::try_from(request.n_bars).ok().and_then(|n| n.checked_mul(request.timeframe.nanos()));
+    if span.and_then(|s| s.checked_add(request.start.0)).is_none() {
+        let bars = request.n_bars;
+        return Err(DataError::BadParameter(format!(
+            "bars is {bars}: their last stamp lies beyond the year 2262"
+        )));
+    }
     positive("price", request.price)?;
     let mut stream = Stream::new(request.seed, Purpose::Synthesis, 0);
     let mut law: Box<dyn Law> = match request.kind {

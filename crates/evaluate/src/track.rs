@@ -48,7 +48,8 @@ impl Track {
     /// Appends `next`, scaled so that its equity goes on where this one ends.
     pub fn append(&mut self, next: &Self) {
         let factor = match (self.equity.last(), next.equity.first()) {
-            (Some(end), Some(start)) if *start != 0.0 => end / start,
+            // What is lost stays lost.
+            (Some(end), Some(start)) if *start > 0.0 => (end / start).max(0.0),
             _ => 1.0,
         };
         let skip = usize::from(!self.equity.is_empty());

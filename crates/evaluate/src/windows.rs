@@ -42,7 +42,7 @@ pub struct WalkForward {
     pub validation: i64,
     /// Nanoseconds left out before validation and before test, so that no label reaches over (purge).
     pub purge: i64,
-    /// Nanoseconds left out after a test before later folds may train on what follows (embargo).
+    /// Least nanoseconds from the end of training to the validation after it (embargo), when more than the purge.
     pub embargo: i64,
     /// Nanoseconds of training; `None` to begin at the start of everything (expanding).
     pub train: Option<i64>,
@@ -51,8 +51,8 @@ pub struct WalkForward {
 impl WalkForward {
     /// The folds in order of time; `None` when they do not fit.
     ///
-    /// Training on rows within `embargo` after an earlier test is avoided by ending training before them when it would
-    /// end there; a purge stands between training and validation, and between validation and test.
+    /// Each fold trains on what lies before its own validation; the longer of purge and embargo stands between the two,
+    /// the purge between validation and test. What lies after an earlier fold's test is past by then, and may be trained on.
     #[must_use]
     pub fn folds(&self) -> Option<Vec<Fold>> {
         let mut folds = Vec::with_capacity(self.n_folds);

@@ -68,9 +68,17 @@ impl Engine {
         filled
     }
 
-    /// 3. A short pays the borrow rate on its value at the last mark for `seconds`.
+    /// Rule 3 alone, for the time between a close and the next open: whoever held the position through it pays.
+    pub fn accrue<const N: usize>(&self, ledger: &mut Ledger<N>, instrument: usize, seconds: f64) {
+        let position = *ledger.position(instrument);
+        if position.units < 0.0 && seconds > 0.0 {
+            ledger.finance(position.value() * self.rules.costs.borrow_rate * seconds / SECONDS_PER_YEAR);
+        }
+    }
+
+    /// 3. A short pays the borrow rate on its value at the last mark for `seconds`, the length of the bar.
     /// 4. If the bar's worst price for the position takes equity to the ruin level or below, the position is closed at
-    ///    that price, with costs. Returns whether that happened.
+    ///    that price, with costs. Returns whether the account is ruined; a flat one is when its equity is at that level.
     /// 5. Otherwise the position is valued at the bar's close.
     pub fn carry<const N: usize>(
         &self,
@@ -82,11 +90,9 @@ impl Engine {
         let position = *ledger.position(instrument);
         if position.units == 0.0 {
             ledger.mark(instrument, bar.close);
-            return false;
+            return ledger.equity() <= self.rules.ruin_fraction * ledger.initial();
         }
-        if position.units < 0.0 {
-            ledger.finance(position.value() * self.rules.costs.borrow_rate * seconds / SECONDS_PER_YEAR);
-        }
+        self.accrue(ledger, instrument, seconds);
         let worst = if position.units > 0.0 { bar.low } else { bar.high };
         if ledger.equity_at(instrument, worst) <= self.rules.ruin_fraction * ledger.initial() {
             ledger.fill(instrument, -position.units, worst, &self.rules.costs.of(position.units * worst));

@@ -33,6 +33,11 @@ pub fn backtest(
         note(&mut track, tape, &env.snapshot(0));
     }
     track.ruined = storage.ends[0] == End::Terminated;
+    // What is left of a ruined account stays as it is to the window's end, so that every track covers the same bars.
+    let last = env.snapshot(0);
+    for row in last.row + 1..env.rows().end {
+        note(&mut track, tape, &Snapshot { row, exposure: 0.0, ..last });
+    }
     track
 }
 

@@ -41,6 +41,8 @@ pub struct ImportWords {
     pub on: Vec<String>,
     /// Outlier threshold.
     pub outlier_deviations: Option<f64>,
+    /// Whether other bars of that name are replaced.
+    pub replace: bool,
 }
 
 /// The words of a synthesis.
@@ -66,6 +68,8 @@ pub struct SynthWords {
     pub volatility: f64,
     /// ou: pull, a year.
     pub speed: f64,
+    /// Whether other bars of that name are replaced.
+    pub replace: bool,
 }
 
 fn bad(what: impl Into<String>) -> LabError {
@@ -109,7 +113,7 @@ pub fn import_into(root: &Path, words: &ImportWords) -> Result<Vec<String>, LabE
     let folder = DataFolder::open(root)?;
     let names: Vec<String> = words.paths.iter().map(|p| p.display().to_string()).collect();
     let origin = format!("import of {}", names.join(" "));
-    let set = folder.put(&tape, &words.venue, &origin, Some(report), None)?;
+    let set = folder.put(&tape, &words.venue, &origin, Some(report), None, words.replace)?;
     let mut out = head(&set);
     out.extend(set.report.iter().flat_map(report_lines));
     Ok(out)
@@ -205,12 +209,12 @@ pub fn check(root: &Path, name: &SetName) -> Result<String, LabError> {
 ///
 /// # Errors
 /// When they cannot be made.
-pub fn resample_into(root: &Path, name: &SetName, to: &str) -> Result<Vec<String>, LabError> {
+pub fn resample_into(root: &Path, name: &SetName, to: &str, replace: bool) -> Result<Vec<String>, LabError> {
     let (folder, set) = find(root, name)?;
     let tape = resample(&folder.load(&set)?, timeframe(to)?)?;
     let partial = tape.coverage.iter().filter(|&&c| c < 0.999).count();
     let origin = format!("resampled from {} ({})", set.key, set.fingerprint);
-    let made = folder.put(&tape, &set.key.venue, &origin, None, None)?;
+    let made = folder.put(&tape, &set.key.venue, &origin, None, None, replace)?;
     let mut out = head(&made);
     out.push(format!("{partial} bars have less than all of their finer bars"));
     Ok(out)
@@ -264,7 +268,8 @@ pub fn synth_into(root: &Path, words: &SynthWords) -> Result<Vec<String>, LabErr
     let (tape, truth) = synthesize(&request)?;
     let truth = (!truth.columns.is_empty()).then_some(truth);
     let origin = format!("synthetic {}, seed {}", words.kind, words.seed);
-    let set = DataFolder::open(root)?.put(&tape, "synthetic", &origin, None, truth.as_ref())?;
+    let set =
+        DataFolder::open(root)?.put(&tape, "synthetic", &origin, None, truth.as_ref(), words.replace)?;
     Ok(head(&set))
 }
 

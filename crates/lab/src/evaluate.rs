@@ -1,6 +1,5 @@
 //! Judging a run: tracks to judgement, registry and report.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use cambist_core::clock::Clock;
@@ -24,7 +23,8 @@ pub(crate) struct Judging<'a> {
     pub(crate) window: &'static str,
     /// Of the report's file name.
     pub(crate) suffix: &'a str,
-    pub(crate) runs: &'a Path,
+    /// The window that was to be judged, whatever became of the account.
+    pub(crate) span: Span,
     pub(crate) folder: &'a RunFolder,
     pub(crate) config: &'a Config,
     pub(crate) artefact_hash: &'a str,
@@ -37,14 +37,18 @@ pub(crate) fn judge_and_report(
     tracks: &[Track],
     clock: &dyn Clock,
 ) -> Result<Judgement, LabError> {
-    let registry = Registry::open(judging.runs)?;
+    let registry = Registry::open(&judging.folder.root())?;
     let policy = &tracks[0];
-    let (from, until) = (policy.time.first().map_or(0, |t| t.0), policy.time.last().map_or(0, |t| t.0));
     let data = &judging.config.raw.data;
-    let bars = format!("{} {} {} {from} {until}", data.symbol, data.venue, judging.config.timeframe);
     let name = judging.folder.name();
-    let earlier = registry.earlier(&bars, &name)?;
-    let judged = Judged { run: name.clone(), bars, sharpe: sharpe::per_bar(&policy.returns()) };
+    let judged = Judged {
+        run: name.clone(),
+        market: judging.config.market_name(),
+        first: judging.span.from.0,
+        last: judging.span.until.0,
+        sharpe: sharpe::per_bar(&policy.returns()),
+    };
+    let earlier = registry.earlier(&judged)?;
     registry.judged(&judged, clock.now())?;
     let judgement = judge(judging.window, tracks, &earlier, judging.config.raw.run.seed)
         .ok_or(LabError::UnknownWindow(judging.window.to_owned()))?;
@@ -138,7 +142,7 @@ pub fn evaluate(
         Window::Sealed => {
             let from = config.sealed_from.ok_or(LabError::NothingSealed)?;
             let bars = format!("{} {} from {from}", config.raw.data.symbol, config.raw.data.venue);
-            let before = Registry::open(&machine.runs)?.open_sealed(&run.name(), &bars, clock.now())?;
+            let before = Registry::open(&run.root())?.open_sealed(&run.name(), &bars, clock.now())?;
             let whole = Market::unsealed(&config, &machine.data)?;
             let span = Span { from, until: whole.whole().until };
             (whole, span, Some(before))
@@ -153,8 +157,8 @@ pub fn evaluate(
     let suffix = format!("-{}", window.name());
     let judging = Judging {
         window: window.name(),
-        suffix: if window == Window::Test { "" } else { &suffix },
-        runs: &machine.runs,
+        suffix: if window == Window::Test && config.raw.walk_forward.n_folds == 0 { "" } else { &suffix },
+        span,
         folder: run,
         config: &config,
         artefact_hash: &hash,

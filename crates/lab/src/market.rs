@@ -10,6 +10,7 @@ use cambist_evaluate::windows::Span;
 use cambist_execution::Engine;
 use cambist_features::{FeatureView, Normaliser};
 use cambist_market::{EpisodeLength, EpisodePlan, MarketEnv, MarketSpec, Starts};
+use cambist_risk::Limits;
 
 use crate::config::{Config, DataSource};
 use crate::error::LabError;
@@ -124,8 +125,8 @@ impl Market {
         }
     }
 
-    /// One account that lives through `rows` once, from the first to the last; `free` takes any target, for rules that
-    /// are no policy.
+    /// One account that lives through `rows` once, from the first to the last; `free` takes any target at leverage 1, for
+    /// rules that are no policy.
     ///
     /// # Errors
     /// When the rows cannot hold an episode.
@@ -137,7 +138,13 @@ impl Market {
         free: bool,
     ) -> Result<MarketEnv, LabError> {
         let decision = match free {
-            true => DecisionRules { action: ActionKind::Continuous, dead_band: 0.0, ..config.decision },
+            true => DecisionRules {
+                action: ActionKind::Continuous,
+                dead_band: 0.0,
+                leverage: 1.0,
+                limits: Limits { max_exposure: config.decision.limits.max_exposure.max(1.0) },
+                ..config.decision
+            },
             false => config.decision,
         };
         let plan = EpisodePlan { starts: Starts::First, length: EpisodeLength::ToEnd };

@@ -3,17 +3,20 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use cambist_core::AutoReset;
 use cambist_core::clock::Clock;
 use cambist_core::policy::ActionMode;
 use cambist_decide::DecisionPath;
-use cambist_evaluate::windows::Fold;
+use cambist_evaluate::windows::{Fold, Span};
 use cambist_evaluate::{Judgement, Track};
+use cambist_features::Normaliser;
+use cambist_market::MarketEnv;
 use cambist_runs::{MetricsLog, RunFolder};
 
 use crate::artefact::{Artefact, REVISION};
 use crate::backtest::backtest_policy;
 use crate::baselines::baselines;
-use crate::config::{Config, Layers};
+use crate::config::{Config, ConfigError, Layers};
 use crate::error::LabError;
 use crate::evaluate::{Judging, judge_and_report};
 use crate::market::Market;
@@ -57,12 +60,10 @@ pub fn run(
     let market = Market::prepare(&config, &machine.data)?;
     let folds = config.folds(market.whole())?;
     for fold in &folds {
-        market.rows("train", "train_until", fold.train)?;
-        market.rows("validation", "validation_until", fold.validation)?;
-        market.rows("test", "test_until", fold.test)?;
+        rehearse(&config, &market, fold)?;
     }
     let folder = RunFolder::create(&machine.runs, &config.raw.run.name, clock.now())?;
-    folder.write("config.toml", &written(&config))?;
+    folder.write("config.toml", &written(&config)?)?;
     let begun = serde_json::json!({
         "revision": REVISION,
         "threads": machine.n_threads,
@@ -110,7 +111,7 @@ pub fn run(
     let judging = Judging {
         window: if folds.len() > 1 { "walk-forward" } else { "test" },
         suffix: "",
-        runs: &machine.runs,
+        span: Span { from: folds[0].test.from, until: folds[folds.len() - 1].test.until },
         folder: &folder,
         config: &config,
         artefact_hash: &artefact_hash,
@@ -121,8 +122,23 @@ pub fn run(
 }
 
 /// The config as resolved, as TOML that gives the same config again.
-fn written(config: &Config) -> String {
-    serde_json::to_value(&config.raw).ok().and_then(|value| toml::to_string(&value).ok()).unwrap_or_default()
+fn written(config: &Config) -> Result<String, ConfigError> {
+    toml::to_string(&config.raw)
+        .map_err(|e| ConfigError::Type { path: "the resolved config".to_owned(), reason: e.to_string() })
+}
+
+/// Makes every environment of a fold once, so that what cannot work is said before anything is written.
+fn rehearse(config: &Config, market: &Market, fold: &Fold) -> Result<(), LabError> {
+    let normaliser = Arc::new(Normaliser::identity(&market.features.names, 1.0));
+    let train = market.rows("train", "train_until", fold.train)?;
+    let spec = market.spec(config, &normaliser, config.decision, config.plan, train);
+    MarketEnv::new(spec, 1, 0, AutoReset::SameStep)?;
+    for (window, field, span) in
+        [("validation", "validation_until", fold.validation), ("test", "test_until", fold.test)]
+    {
+        market.once(config, &normaliser, market.rows(window, field, span)?, false)?;
+    }
+    Ok(())
 }
 
 /// Policy first, then baselines, over the fold's test.

@@ -47,7 +47,9 @@ impl RunFolder {
         }
         let fitting: Vec<&String> = names.iter().filter(|n| n.starts_with(wanted)).collect();
         let name = match (wanted, fitting.as_slice()) {
-            ("latest", _) => names.last(),
+            ("latest", _) => {
+                names.iter().rev().find(|n| root.join(n).join("artefact/artefact.json").is_file())
+            }
             (_, [one]) => Some(*one),
             (_, several) => several.iter().copied().find(|n| *n == wanted),
         };
@@ -76,6 +78,15 @@ impl RunFolder {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The folder of runs it lies in.
+    #[must_use]
+    pub fn root(&self) -> PathBuf {
+        match self.path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        }
     }
 
     /// Its name.

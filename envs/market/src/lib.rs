@@ -200,11 +200,13 @@ impl MarketEnv {
             low: tape.low[next],
             close: tape.close[next],
         };
+        let closed = (tape.open_time[next] - tape.close_time(course.row).0) as f64 * 1e-9;
+        spec.engine.accrue(&mut course.ledger, 0, closed);
         if let Some(order) = order {
             spec.engine.open(&mut course.ledger, order, bar.open);
             course.held_target = target;
         }
-        let seconds = (tape.open_time[next] - tape.open_time[course.row]) as f64 * 1e-9;
+        let seconds = f64::from(tape.timeframe.seconds());
         let ruined = spec.engine.carry(&mut course.ledger, 0, &bar, seconds);
         course.row = next;
         course.end = if ruined {

@@ -35,14 +35,16 @@ impl OutlierFilter {
         }
     }
 
-    /// Judges `change` by the returns before it; `Some(deviations)` is an outlier, and does not join the scale.
-    pub(super) fn push(&mut self, change: f64) -> Option<f64> {
+    /// Judges the bar's farthest `reach` from the last close, a log distance, by the returns before it; `change` is its
+    /// close's return, which joins them; `Some(deviations)` is an outlier, and does not join the scale.
+    pub(super) fn push(&mut self, change: f64, reach: f64) -> Option<f64> {
         let size = change.abs();
+        let reach = reach.max(size);
         if self.recent.len() == WINDOW {
             let scale = (TO_DEVIATION * self.sorted[WINDOW / 2]).max(FLOOR);
-            if size > self.limit * scale && self.in_a_row < NEW_LEVEL {
+            if reach > self.limit * scale && self.in_a_row < NEW_LEVEL {
                 self.in_a_row += 1;
-                return Some(size / scale);
+                return Some(reach / scale);
             }
             if let Some(oldest) = self.recent.pop_front() {
                 let at = self.sorted.partition_point(|&v| v < oldest);

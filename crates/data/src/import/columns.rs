@@ -22,7 +22,6 @@ pub(super) fn append(
 ) -> Result<(), DataError> {
     let reader = Reader { table, path };
     raw.sources.push((raw.len(), table.first_line, path.to_owned()));
-    let before = raw.len();
     let named = |prefix: &str| ["open", "high", "low", "close"].map(|side| format!("{prefix}{side}"));
     match form {
         Form::BinanceKline if !table.has_header => {
@@ -60,9 +59,7 @@ pub(super) fn append(
             reader.volume(&["volume", "bid_volume"], raw)?;
         }
     }
-    if !raw.spread.is_empty() && raw.spread.len() != raw.len()
-        || (raw.spread.is_empty() && before > raw.len())
-    {
+    if !raw.spread.is_empty() && raw.spread.len() != raw.len() {
         return Err(DataError::Refused(format!(
             "{} differs from the files before it: either all files have spreads or none",
             path.display()

@@ -80,7 +80,11 @@ fn named(frame: DataFrame, has_header: bool, first_line: usize) -> Table {
 /// A column's cells as floats; the first cell that is none is named by its row.
 pub(super) fn floats(column: &Column) -> Result<Vec<f64>, (usize, String)> {
     if column.dtype() == &DataType::String {
-        return cells(column, |cell| cell.trim().parse().ok());
+        // An empty cell is a missing number, which is for the checks to judge.
+        return cells(
+            column,
+            |cell| if cell.trim().is_empty() { Some(f64::NAN) } else { cell.trim().parse().ok() },
+        );
     }
     let cast = column.cast(&DataType::Float64).map_err(|e| (0, e.to_string()))?;
     let values = cast.f64().map_err(|e| (0, e.to_string()))?;

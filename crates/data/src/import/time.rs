@@ -1,6 +1,5 @@
 //! Time stamps as files write them, to UTC nanoseconds.
 
-use cambist_core::UnixNanos;
 use chrono::{MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, TimeZone};
 use chrono_tz::Tz;
 
@@ -70,7 +69,7 @@ pub(super) fn date(text: &str) -> Option<NaiveDate> {
     }
     let (year, day) = if a.len() == 4 {
         (a, c)
-    } else if c.len() == 4 {
+    } else if c.len() == 4 && text.contains('.') {
         (c, a)
     } else {
         return None;
@@ -101,7 +100,7 @@ pub(super) fn absolute(cell: &str) -> Option<i64> {
         return epoch(number);
     }
     if cell.ends_with('Z') {
-        return UnixNanos::parse(cell).map(|at| at.0);
+        return civil(cell).and_then(|at| at.and_utc().timestamp_nanos_opt());
     }
     chrono::DateTime::parse_from_rfc3339(&cell.replacen(' ', "T", 1)).ok()?.timestamp_nanos_opt()
 }
@@ -109,6 +108,7 @@ pub(super) fn absolute(cell: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cambist_core::UnixNanos;
 
     #[test]
     fn stamps_of_every_form_agree() {
@@ -121,7 +121,9 @@ mod tests {
         {
             assert_eq!(Zone::utc().to_utc(civil(cell).unwrap(), None), Some(wanted), "{cell}");
         }
-        for bad in ["", "2021-13-05", "14:00", "5", "2021-03-05 25:00", "2021-03-05 12:00:61"] {
+        for bad in
+            ["", "2021-13-05", "14:00", "5", "2021-03-05 25:00", "2021-03-05 12:00:61", "05/03/2021 12:00"]
+        {
             assert!(absolute(bad).or_else(|| civil(bad).map(|_| 0)).is_none(), "{bad}");
         }
     }

@@ -88,6 +88,15 @@ impl Layers {
     pub fn resolve(&self) -> Result<RawConfig, ConfigError> {
         let mut merged = self.file.clone();
         lay(&mut merged, self.set.clone());
+        for (section, fields) in &merged {
+            let bad = |v: &Value| matches!(v, Value::Float(x) if !x.is_finite());
+            let mut fields = fields.as_table().into_iter().flatten();
+            if let Some((name, value)) = fields.find(|(_, value)| bad(value)) {
+                return Err(
+                    self.type_error(&format!("{section}.{name} is {value}: it must be a finite number"))
+                );
+            }
+        }
         let text = toml::to_string(&merged).map_err(|e| self.type_error(&e))?;
         toml::from_str(&text).map_err(|e| self.type_error(&e))
     }

@@ -5,6 +5,7 @@
 
 mod layers;
 pub mod raw;
+mod sections;
 mod validate;
 
 pub use layers::{Explained, Layers, schema};

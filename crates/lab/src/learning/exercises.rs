@@ -54,8 +54,10 @@ pub struct Row {
     pub mean: f64,
     /// The worst seed's.
     pub worst: f64,
-    /// Largest standard error of a seed's share; of the null, the largest cost left over cost before.
-    pub standard_error: f64,
+    /// Largest standard error of a seed's share; of the oracle, that of the mean over seeds.
+    pub standard_error: Option<f64>,
+    /// Of the null: the largest cost left over the cost before.
+    pub cost_left: Option<f64>,
     /// Mean of the learned rule's number: on B the threshold, on A the weight of the signal.
     pub learned_rule: Option<f64>,
     /// The exact one.
@@ -155,7 +157,8 @@ fn signal_row(market: &'static str, results: &[SignalResult], needed: f64) -> Ro
         n_seeds: results.len(),
         mean: share,
         worst: results.iter().map(|r| r.judged.share).fold(f64::INFINITY, f64::min),
-        standard_error: results.iter().map(|r| r.judged.standard_error).fold(0.0, f64::max),
+        standard_error: Some(results.iter().map(|r| r.judged.standard_error).fold(0.0, f64::max)),
+        cost_left: None,
         learned_rule: Some(mean(results.iter().map(|r| r.judged.learned_rule))),
         exact_rule: results.first().map(|r| r.judged.exact_rule),
         needed: format!("{:.0} % of g*", 100.0 * needed),
@@ -174,7 +177,8 @@ fn oracle_row(results: &[&OracleResult]) -> Row {
         n_seeds: results.len(),
         mean: share,
         worst: results.iter().map(|r| r.share).fold(f64::INFINITY, f64::min),
-        standard_error: if n > 1.0 { (spread / (n - 1.0) / n).sqrt() } else { 0.0 },
+        standard_error: (n > 1.0).then(|| (spread / (n - 1.0) / n).sqrt()),
+        cost_left: None,
         learned_rule: None,
         exact_rule: None,
         needed: format!("{:.0} % of g*", 100.0 * NEEDED_ORACLE),
@@ -192,7 +196,8 @@ fn null_row(results: &[NullResult]) -> Row {
         n_seeds: results.len(),
         mean: mean(results.iter().map(|r| r.position_after)),
         worst: position,
-        standard_error: cost,
+        standard_error: None,
+        cost_left: Some(cost),
         learned_rule: None,
         exact_rule: None,
         needed: format!("position ≤ {:.0} %, cost ≤ {:.0} %", 100.0 * NULL_POSITION, 100.0 * NULL_COST),

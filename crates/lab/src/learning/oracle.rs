@@ -113,10 +113,6 @@ impl OracleMarket {
                 spread: 0.0,
                 coverage: 1.0,
             });
-            // Independent returns, but prices within reach of a float.
-            if !(1.0..1e4).contains(&price) {
-                price = 100.0;
-            }
         }
         tape
     }

@@ -1,0 +1,227 @@
+//! The sections of a config, one function each: what they must be, and what they become.
+
+use cambist_core::{BasisPoints, InstrumentId, Timeframe, UnixNanos};
+use cambist_data::synth::{GeometricBrownian, HestonJumps, OrnsteinUhlenbeck, SynthKind, SynthRequest};
+use cambist_decide::{ActionKind, DecisionRules, Sizing};
+use cambist_execution::{CostModel, EngineRules};
+use cambist_risk::Limits;
+
+use super::ConfigError;
+use super::raw::{self, RawConfig};
+use super::validate::DataSource;
+
+pub(super) fn refuse<T>(
+    field: &'static str,
+    value: impl ToString,
+    expected: impl ToString,
+) -> Result<T, ConfigError> {
+    Err(ConfigError::Value { field, value: value.to_string(), expected: expected.to_string() })
+}
+
+pub(super) fn require(
+    good: bool,
+    field: &'static str,
+    value: impl ToString,
+    expected: impl ToString,
+) -> Result<(), ConfigError> {
+    if good { Ok(()) } else { refuse(field, value, expected) }
+}
+
+pub(super) fn date(field: &'static str, text: &str) -> Result<Option<UnixNanos>, ConfigError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match UnixNanos::parse(text) {
+        Some(at) => Ok(Some(at)),
+        None => refuse(field, format!("'{text}'"), "a date such as 2022-01-01"),
+    }
+}
+
+pub(super) fn needed_date(field: &'static str, text: &str) -> Result<UnixNanos, ConfigError> {
+    match date(field, text)? {
+        Some(at) => Ok(at),
+        None => refuse(field, "empty", "a date such as 2022-01-01"),
+    }
+}
+
+pub(super) fn timeframe(field: &'static str, text: &str) -> Result<Timeframe, ConfigError> {
+    text.parse().or_else(|e: cambist_core::time::TimeframeError| refuse(field, format!("'{text}'"), e))
+}
+
+pub(super) fn source(raw: &RawConfig, target: Timeframe) -> Result<DataSource, ConfigError> {
+    let data = &raw.data;
+    let symbol = InstrumentId(data.symbol.clone());
+    require(!data.symbol.is_empty(), "data.symbol", "empty", "a name such as BTCUSDT")?;
+    match data.source {
+        raw::Source::Store => {
+            let stored = match data.stored_timeframe.as_str() {
+                "" => target,
+                text => timeframe("data.stored_timeframe", text)?,
+            };
+            let fits = target.is_multiple_of(stored);
+            require(
+                fits,
+                "data.stored_timeframe",
+                stored,
+                format!("a whole part of data.timeframe, {target}"),
+            )?;
+            let venue = (!data.venue.is_empty()).then(|| data.venue.clone());
+            Ok(DataSource::Store { symbol, venue, stored })
+        }
+        raw::Source::Synthetic => {
+            require(data.n_bars > 0, "data.n_bars", data.n_bars, "at least 1 for a synthetic market")?;
+            let kind = match data.kind {
+                raw::Kind::Gbm => {
+                    SynthKind::GeometricBrownian(GeometricBrownian { drift: 0.0, volatility: 0.6 })
+                }
+                raw::Kind::Ou => {
+                    SynthKind::OrnsteinUhlenbeck(OrnsteinUhlenbeck { speed: 50.0, volatility: 0.6 })
+                }
+                raw::Kind::Heston => SynthKind::HestonJumps(HestonJumps::default()),
+                raw::Kind::Regime => SynthKind::RegimeSwitching,
+            };
+            Ok(DataSource::Synthetic(SynthRequest {
+                kind,
+                instrument: symbol,
+                timeframe: target,
+                n_bars: data.n_bars,
+                start: needed_date("data.start", &data.start)?,
+                price: 100.0,
+                seed: data.seed,
+            }))
+        }
+    }
+}
+
+pub(super) fn engine(raw: &RawConfig) -> Result<EngineRules, ConfigError> {
+    let e = &raw.execution;
+    for (field, value) in [
+        ("execution.commission_bp", e.commission_bp),
+        ("execution.half_spread_bp", e.half_spread_bp),
+        ("execution.slippage_bp", e.slippage_bp),
+        ("execution.borrow_rate", e.borrow_rate),
+    ] {
+        require(value.is_finite() && (0.0..5000.0).contains(&value), field, value, "from 0 to 5000")?;
+    }
+    let cash = e.initial_cash;
+    require((1e-6..=1e15).contains(&cash), "execution.initial_cash", cash, "from 1e-6 to 1e15")?;
+    let ruin = e.ruin_fraction;
+    require((0.0..1.0).contains(&ruin), "execution.ruin_fraction", ruin, "at least 0 and less than 1")?;
+    Ok(EngineRules {
+        costs: CostModel {
+            commission: BasisPoints(e.commission_bp),
+            half_spread: BasisPoints(e.half_spread_bp),
+            slippage: BasisPoints(e.slippage_bp),
+            borrow_rate: e.borrow_rate,
+        },
+        margin: e.margin,
+        ruin_fraction: ruin,
+    })
+}
+
+pub(super) fn decision(raw: &RawConfig, engine: &EngineRules) -> Result<DecisionRules, ConfigError> {
+    let d = &raw.decision;
+    require(
+        (0.0..2.0).contains(&d.dead_band),
+        "decision.dead_band",
+        d.dead_band,
+        "at least 0 and less than 2",
+    )?;
+    require(d.leverage.is_finite() && d.leverage > 0.0, "decision.leverage", d.leverage, "positive")?;
+    let max = raw.execution.max_exposure;
+    require(
+        max.is_finite() && max >= d.leverage,
+        "execution.max_exposure",
+        max,
+        "at least decision.leverage",
+    )?;
+    let borrows = d.leverage > 1.0 && !raw.execution.margin;
+    require(!borrows, "decision.leverage", d.leverage, "at most 1 while execution.margin is false")?;
+    Ok(DecisionRules {
+        action: match d.action {
+            raw::Action::Discrete => ActionKind::Discrete,
+            raw::Action::Continuous => ActionKind::Continuous,
+        },
+        dead_band: d.dead_band,
+        long_only: d.long_only,
+        sizing: Sizing::EquityFraction,
+        leverage: d.leverage,
+        one_way_cost: engine.costs.one_way(),
+        limits: Limits { max_exposure: max },
+    })
+}
+
+pub(super) fn check_ppo(raw: &RawConfig) -> Result<(), ConfigError> {
+    let p = &raw.ppo;
+    for (field, value) in [
+        ("ppo.total_steps", p.total_steps),
+        ("ppo.n_envs", p.n_envs as u64),
+        ("ppo.horizon", p.horizon as u64),
+        ("ppo.n_epochs", p.n_epochs as u64),
+        ("ppo.minibatch_size", p.minibatch_size as u64),
+        ("ppo.validate_every", p.validate_every),
+    ] {
+        require(value > 0, field, value, "at least 1")?;
+    }
+    let rows = p.n_envs * p.horizon;
+    let divides = rows.is_multiple_of(p.minibatch_size);
+    require(
+        divides,
+        "ppo.minibatch_size",
+        p.minibatch_size,
+        format!("a divisor of ppo.n_envs x ppo.horizon, {rows}"),
+    )?;
+    for (field, value) in [("ppo.gamma", p.gamma), ("ppo.gae_lambda", p.gae_lambda)] {
+        require((0.0..=1.0).contains(&value), field, value, "from 0 to 1")?;
+    }
+    for (field, value) in [
+        ("ppo.clip_range", p.clip_range),
+        ("ppo.learning_rate", p.learning_rate),
+        ("ppo.max_grad_norm", p.max_grad_norm),
+    ] {
+        require(value.is_finite() && value > 0.0, field, value, "positive")?;
+    }
+    for (field, value) in [
+        ("ppo.clip_range_value", p.clip_range_value),
+        ("ppo.value_coefficient", p.value_coefficient),
+        ("ppo.entropy_coefficient", p.entropy_coefficient),
+        ("ppo.target_kl", p.target_kl),
+    ] {
+        require(value.is_finite() && value >= 0.0, field, value, "zero or more")?;
+    }
+    let hidden = &raw.network.hidden;
+    require(
+        hidden.iter().all(|&w| (1..=8192).contains(&w)),
+        "network.hidden",
+        format!("{hidden:?}"),
+        "widths from 1 to 8192",
+    )
+}
+
+/// Numbers so large that they can only be a slip, and would overflow.
+pub(super) fn bounded(raw: &RawConfig) -> Result<(), ConfigError> {
+    let (windows, walk, ppo) = (&raw.windows, &raw.walk_forward, &raw.ppo);
+    for (field, value, most) in [
+        ("windows.purge_bars", u64::from(windows.purge_bars), 1_000_000),
+        ("walk_forward.n_folds", walk.n_folds as u64, 1000),
+        ("walk_forward.test_days", u64::from(walk.test_days), 36_500),
+        ("walk_forward.validation_days", u64::from(walk.validation_days), 36_500),
+        ("walk_forward.train_days", u64::from(walk.train_days), 36_500),
+        ("walk_forward.embargo_bars", u64::from(walk.embargo_bars), 1_000_000),
+        ("ppo.n_envs", ppo.n_envs as u64, 1 << 20),
+        ("ppo.horizon", ppo.horizon as u64, 1 << 20),
+        ("ppo.n_epochs", ppo.n_epochs as u64, 1000),
+        ("ppo.total_steps", ppo.total_steps, 1_000_000_000_000_000),
+        ("data.n_bars", raw.data.n_bars as u64, 100_000_000),
+        ("episode.n_steps", raw.episode.n_steps as u64, 100_000_000),
+    ] {
+        require(value <= most, field, value, format!("at most {most}"))?;
+    }
+    let rows = ppo.n_envs * ppo.horizon;
+    require(
+        rows <= 1 << 28,
+        "ppo.horizon",
+        ppo.horizon,
+        format!("so small that n_envs x horizon, {rows}, is at most 2^28"),
+    )
+}
