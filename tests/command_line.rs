@@ -96,7 +96,7 @@ fn bad_configs_name_the_field() {
     train("features.columns=[\"rsl(14)\"]", &["rsl", "rsi"]);
     train("features.columns=[\"90s:rsi(14)\"]", &["90s"]);
     train("windows.train_until=2024-02-01", &["windows.validation_until", "later"]);
-    train("data.n_bars=1000", &["validation window", "0 bars", "windows.validation_until"]);
+    train("data.n_bars=20000", &["validation window", "0 bars", "windows.validation_until"]);
     train("data.source=store", &["REGIME 1h", "empty"]);
     train("ppo", &["key=value"]);
     train("features.clip=inf", &["features.clip", "finite"]);

@@ -34,8 +34,9 @@ struct Summary {
 struct Value {
     #[prost(string, tag = "1")]
     tag: String,
-    #[prost(float, tag = "2")]
-    simple_value: f32,
+    // One of several kinds of value in the original, so that zero must be written too.
+    #[prost(float, optional, tag = "2")]
+    simple_value: Option<f32>,
 }
 
 /// The first record of a file.
@@ -46,7 +47,8 @@ pub(crate) fn header(now: UnixNanos) -> Vec<u8> {
 
 /// One record with all `scalars` of a step.
 pub(crate) fn scalars(step: u64, now: UnixNanos, scalars: &[(&str, f64)]) -> Vec<u8> {
-    let value = |(tag, value): &(&str, f64)| Value { tag: (*tag).to_owned(), simple_value: *value as f32 };
+    let value =
+        |(tag, value): &(&str, f64)| Value { tag: (*tag).to_owned(), simple_value: Some(*value as f32) };
     let summary = Summary { value: scalars.iter().map(value).collect() };
     record(&Event { wall_time: now.0 as f64 * 1e-9, step: step as i64, what: Some(What::Summary(summary)) })
 }
