@@ -127,6 +127,13 @@ pub(super) fn decision(raw: &RawConfig, engine: &EngineRules) -> Result<Decision
         d.dead_band,
         "at least 0 and less than 2",
     )?;
+    let trades = d.action != raw::Action::Discrete || d.dead_band < 1.0;
+    require(
+        trades,
+        "decision.dead_band",
+        d.dead_band,
+        "less than 1 for discrete actions, or nothing is ever traded",
+    )?;
     require(d.leverage.is_finite() && d.leverage > 0.0, "decision.leverage", d.leverage, "positive")?;
     let max = raw.execution.max_exposure;
     require(
