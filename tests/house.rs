@@ -81,3 +81,26 @@ fn files_are_short_open_with_their_purpose_and_are_safe() {
         assert!(unsafe_allowed || !text.contains(&word), "{shown} has an unsafe block");
     }
 }
+
+/// Dependencies compile once: what `cargo run` selects of them is what `cargo test --workspace` selects.
+#[test]
+fn running_and_testing_use_the_same_dependencies() {
+    let tree = |arguments: &[&str]| -> BTreeSet<String> {
+        let output = std::process::Command::new(env!("CARGO"))
+            .args(["tree", "--prefix", "none", "-f", "{p}|{f}"])
+            .args(arguments)
+            .current_dir(root())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| line.replace(" (*)", "").replace(" (proc-macro)", "")).collect()
+    };
+    let running = tree(&["-e", "normal,build"]);
+    let testing = tree(&["--workspace", "-e", "normal,build,dev"]);
+    let differ: Vec<&String> = running.difference(&testing).collect();
+    assert!(
+        running.len() > 200 && differ.is_empty(),
+        "other features when running: {differ:?}; see Cargo.toml"
+    );
+}

@@ -60,6 +60,13 @@ fn our_own_columns() {
 }
 
 #[test]
+fn a_file_without_volume_says_so() {
+    let text = "timestamp,open,high,low,close\n".to_owned()
+        + &rows(|h, p| format!("{},{}", MS + 3_600_000 * h as u64, p.rsplit_once(',').unwrap().0));
+    assert_eq!(read("x.csv", &text, None).unwrap().volume_kind, VolumeKind::None);
+}
+
+#[test]
 fn binance_klines() {
     let row = |scale: u64| {
         move |h: usize, p: &str| {

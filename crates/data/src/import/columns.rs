@@ -104,7 +104,14 @@ impl Reader<'_> {
     }
 
     fn volume(&self, names: &[&str], raw: &mut RawBars) -> Result<(), DataError> {
-        match names.iter().find(|name| self.table.column(name).is_some()) {
+        let found = names.iter().find(|name| self.table.column(name).is_some());
+        if *raw.has_volume.get_or_insert(found.is_some()) != found.is_some() {
+            return Err(DataError::Refused(format!(
+                "{} differs from the files before it: either all files have volumes or none",
+                self.path.display()
+            )));
+        }
+        match found {
             Some(name) => raw.volume.extend(self.numbers(name)?),
             None => raw.volume.resize(raw.len(), 0.0),
         }

@@ -42,6 +42,8 @@ pub struct RawBars {
     pub prices: [Vec<f64>; 4],
     /// Volume; zero when the source has none.
     pub volume: Vec<f64>,
+    /// Whether the source has volumes; `None` before the first file.
+    pub has_volume: Option<bool>,
     /// Ask minus bid at the open, in price; empty when the source has none.
     pub spread: Vec<f64>,
     /// Where each file's rows begin: first row, first data line in the file, path.
@@ -99,9 +101,12 @@ pub fn import(request: &ImportRequest) -> Result<(MarketTape, Report), DataError
         }
         columns::append(&table, form, zone, &path, &mut raw)?;
     }
-    let Some((price_side, volume_kind)) = kind else {
+    let Some((price_side, mut volume_kind)) = kind else {
         return Err(DataError::NoBars("no file was given".into()));
     };
+    if raw.has_volume == Some(false) {
+        volume_kind = cambist_core::VolumeKind::None;
+    }
     let mut tape = MarketTape::empty(request.instrument.clone(), request.timeframe, price_side, volume_kind);
     let report = check::screen(raw, &request.choices, &mut tape)?;
     Ok((tape, report))
