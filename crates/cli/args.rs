@@ -49,6 +49,60 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: CheckCommand,
     },
+    /// Measure speed and memory; medians over repeats.
+    Bench {
+        #[command(subcommand)]
+        command: BenchCommand,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// A TOML config; the reference PPO work if left out.
+    pub(crate) config: Option<PathBuf>,
+    /// Overrides a field: section.name=value; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    #[command(flatten)]
+    pub(crate) how: BenchHow,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchHow {
+    /// How often each thing is measured.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) repeats: usize,
+    /// Readings as JSON, one a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Folder for table (and chart) as files.
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Trainings as `cambist train` runs them, and where their time goes.
+    Ppo(BenchArgs),
+    /// The market environment alone.
+    Env(BenchArgs),
+    /// The network alone: forward, backward, step.
+    Net(BenchArgs),
+    /// One thread against all; 16 environments; 65,536 environments.
+    Scaling(BenchArgs),
+    /// Peak memory beside what the formula says.
+    Memory(BenchArgs),
+    /// The importer.
+    Import {
+        /// Files, or folders of files.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+        /// The length of their bars.
+        #[arg(long, default_value = "1m")]
+        timeframe: String,
+        #[command(flatten)]
+        how: BenchHow,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -234,16 +288,24 @@ pub(crate) enum Exercise {
     A,
     /// Proportional cost and a cap, discrete.
     B,
+    /// Proportional cost and quadratic risk, a band.
+    C,
     /// The next return is leaked.
     Oracle,
     /// The leak is gone: from the oracle's weights, learn to do nothing.
     Null,
+    /// A sign pays k bars after it was shown: with a GRU, and without memory.
+    Memory,
+    /// Balance a pole.
+    Cartpole,
+    /// Swing a pendulum up.
+    Pendulum,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct LearningArgs {
     /// Which exercises.
-    #[arg(long, value_delimiter = ',', default_values = ["a", "b", "oracle", "null"])]
+    #[arg(long, value_delimiter = ',', default_values = ["a", "b", "c", "oracle", "null", "memory"])]
     pub(crate) markets: Vec<Exercise>,
     /// Seeds 1 to this.
     #[arg(long, default_value_t = 5)]
@@ -257,19 +319,25 @@ pub(crate) struct LearningArgs {
     /// Standard deviation of the signal's noise.
     #[arg(long, default_value_t = 0.447_213_595_499_958)]
     pub(crate) s: f64,
-    /// A: price of risk.
+    /// A, C: price of risk.
     #[arg(long, default_value_t = 0.3)]
     pub(crate) lambda: f64,
     /// A: quadratic cost.
     #[arg(long, default_value_t = 1.0)]
     pub(crate) phi: f64,
-    /// B: proportional cost.
+    /// B, C: proportional cost.
     #[arg(long, default_value_t = 4.0)]
     pub(crate) psi: f64,
     /// B: position cap.
     #[arg(long = "cap", short = 'M', default_value_t = 2.0)]
     pub(crate) cap: f64,
+    /// Memory: bars to remember.
+    #[arg(long, short = 'k', value_delimiter = ',', default_values_t = [8, 32])]
+    pub(crate) lags: Vec<u32>,
     /// Rows as JSON, one a line.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Folder for charts of the learned policies over the optimal ones.
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use cambist_core::clock::SystemClock;
-use cambist_lab::learning::{Budget, Exercise as Which, LearningRequest, Row, check_learning};
+use cambist_lab::learning::{Budget, Exercise as Which, LearningRequest, Row, Unit, check_learning};
 use cambist_lab::{Layers, check};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -40,8 +40,12 @@ fn learning(args: &LearningArgs, machine: &MachineArgs) -> anyhow::Result<()> {
     let which = |e: &Exercise| match e {
         Exercise::A => Which::Quadratic,
         Exercise::B => Which::Proportional,
+        Exercise::C => Which::Banded,
         Exercise::Oracle => Which::Oracle,
         Exercise::Null => Which::Null,
+        Exercise::Memory => Which::Memory,
+        Exercise::Cartpole => Which::CartPole,
+        Exercise::Pendulum => Which::Pendulum,
     };
     let request = LearningRequest {
         exercises: args.markets.iter().map(which).collect(),
@@ -53,6 +57,7 @@ fn learning(args: &LearningArgs, machine: &MachineArgs) -> anyhow::Result<()> {
         phi: args.phi,
         psi: args.psi,
         cap: args.cap,
+        lags: args.lags.clone(),
     };
     let stop = interruption()?;
     let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new(0) };
@@ -73,7 +78,12 @@ fn learning(args: &LearningArgs, machine: &MachineArgs) -> anyhow::Result<()> {
     } else {
         output::line(&text(&rows));
     }
-    let failed: Vec<&str> = rows.iter().filter(|r| !r.passed).map(|r| r.market).collect();
+    if let Some(folder) = &args.out {
+        for file in cambist_lab::learning::write_pictures(folder, &rows)? {
+            output::line(&format!("drawn    {file}"));
+        }
+    }
+    let failed: Vec<&str> = rows.iter().filter(|r| !r.passed).map(|r| r.market.as_str()).collect();
     anyhow::ensure!(failed.is_empty(), "below what learning must reach: {}", failed.join(", "));
     Ok(())
 }
@@ -96,12 +106,16 @@ fn text(rows: &[Row]) -> String {
     let body: Vec<Vec<String>> = rows
         .iter()
         .map(|r| {
+            let shown = |v: f64| match r.unit {
+                Unit::Share => format!("{:.2} %", 100.0 * v),
+                Unit::Return => format!("{v:.1}"),
+            };
             vec![
-                r.market.to_owned(),
+                r.market.clone(),
                 r.n_seeds.to_string(),
-                format!("{:.2} %", 100.0 * r.mean),
-                format!("{:.2} %", 100.0 * r.worst),
-                r.standard_error.map_or("–".into(), |v| format!("{:.2} %", 100.0 * v)),
+                shown(r.mean),
+                shown(r.worst),
+                r.standard_error.map_or("–".into(), shown),
                 r.cost_left.map_or("–".into(), |v| format!("{:.2} %", 100.0 * v)),
                 r.learned_rule.map_or("–".into(), |v| format!("{v:.3}")),
                 r.exact_rule.map_or("–".into(), |v| format!("{v:.3}")),

@@ -1,6 +1,7 @@
 //! The command line: words to functions of the lab, and what they return to text. Nothing is computed here.
 
 mod args;
+mod bench;
 mod check;
 mod config;
 mod data;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         Command::Config { command } => config::run(&command),
         Command::Data { command } => data::run(*command, &cli.machine),
         Command::Check { command } => check::run(&command, &cli.machine),
+        Command::Bench { command } => bench::run(&command, &cli.machine),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,6 +6,7 @@ use cambist_policy::{ActorCritic, ActorCriticSpec, Layer};
 /// Gains of orthogonal initialisation, as PPO implementations use them (Huang et al. 2022, "The 37 implementation
 /// details of proximal policy optimization", detail 2).
 const HIDDEN_GAIN: f64 = std::f64::consts::SQRT_2;
+const TRUNK_GAIN: f64 = 1.0;
 const ACTOR_GAIN: f64 = 0.01;
 const CRITIC_GAIN: f64 = 1.0;
 
@@ -13,12 +14,13 @@ const CRITIC_GAIN: f64 = 1.0;
 #[must_use]
 pub fn orthogonal(spec: &ActorCriticSpec, seed: u64, log_deviation: f32) -> Option<ActorCritic> {
     let mut parameters = vec![0.0; spec.n_parameters()];
-    let actor = spec.actor().layers(0);
-    let critic = spec.critic().layers(spec.actor().n_parameters());
+    let [trunk, actor, critic] = spec.layers();
     let mut index = 0;
-    for (layers, last_gain) in [(&actor, ACTOR_GAIN), (&critic, CRITIC_GAIN)] {
+    for (layers, hidden_gain, last_gain) in
+        [(&trunk, TRUNK_GAIN, TRUNK_GAIN), (&actor, HIDDEN_GAIN, ACTOR_GAIN), (&critic, HIDDEN_GAIN, CRITIC_GAIN)]
+    {
         for (depth, layer) in layers.iter().enumerate() {
-            let gain = if depth + 1 == layers.len() { last_gain } else { HIDDEN_GAIN };
+            let gain = if depth + 1 == layers.len() { last_gain } else { hidden_gain };
             let mut stream = Stream::new(seed, Purpose::Weights, index);
             fill_orthogonal(layer, gain, &mut stream, &mut parameters);
             index += 1;
@@ -58,12 +60,13 @@ fn fill_orthogonal(layer: &Layer, gain: f64, stream: &mut Stream, parameters: &m
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cambist_policy::{Activation, Head};
+    use cambist_policy::{Activation, Head, Trunk};
 
     #[test]
     fn weights_are_orthogonal() {
         let spec = ActorCriticSpec {
             observation: 5,
+            trunk: Trunk::None,
             hidden: vec![16, 8],
             activation: Activation::Tanh,
             head: Head::Gaussian { dim: 2 },

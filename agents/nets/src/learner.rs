@@ -1,19 +1,52 @@
 //! The seam between an algorithm and a network.
 
-use cambist_policy::ActorCritic;
+use cambist_policy::{ActorCritic, Instructions};
 
 /// Sums over rows that a loss reports: what they mean is the loss's own affair.
 pub const N_SUMS: usize = 8;
 /// See [`N_SUMS`].
 pub type Sums = [f64; N_SUMS];
 
-/// The rows of a minibatch: `indices` into `observations`, `[rows × observation]`.
+/// What was collected: row `t · n_envs + env`.
 #[derive(Debug, Clone, Copy)]
-pub struct Rows<'a> {
-    /// Every observation of the rollout.
+pub struct Experience<'a> {
+    /// `[rows × observation]`.
     pub observations: &'a [f32],
-    /// Which of them.
+    /// Environments side by side.
+    pub n_envs: usize,
+    /// For networks with memory.
+    pub sequences: Option<Sequences<'a>>,
+}
+
+/// How a rollout is cut into sequences for truncated backpropagation through time: sequence `i · n_envs + env` holds the
+/// steps `i · length` to `(i + 1) · length` of environment `env`.
+#[derive(Debug, Clone, Copy)]
+pub struct Sequences<'a> {
+    /// Steps the gradient flows through.
+    pub length: usize,
+    /// Steps before them that only bring the state up to date.
+    pub burn_in: usize,
+    /// `[sequences × state]`: the state as collected, [`Sequences::lead`] steps before a sequence begins.
+    pub states: &'a [f32],
+    /// `[rows]`: whether a row is the first of its episode, so that the state is zero before it.
+    pub fresh: &'a [bool],
+}
+
+impl Sequences<'_> {
+    /// Steps of burn-in that sequence `i` of an environment has room for.
+    #[must_use]
+    pub fn lead(&self, i: usize) -> usize {
+        self.burn_in.min(i * self.length)
+    }
+}
+
+/// A minibatch.
+#[derive(Clone, Copy)]
+pub struct Batch<'a> {
+    /// Rows of the experience; for networks with memory, sequences of it.
     pub indices: &'a [u32],
+    /// What is to fall.
+    pub loss: &'a dyn OutputLoss,
 }
 
 /// What the network puts out for a tile of rows.
@@ -27,6 +60,8 @@ pub struct TileOutputs<'a> {
     pub log_deviation: &'a [f32],
     /// `[rows]`.
     pub values: &'a [f32],
+    /// What the loss may be compiled for.
+    pub instructions: Instructions,
 }
 
 /// Where a loss writes its derivatives; all are to be written, `log_deviation` to be added to.
@@ -68,17 +103,33 @@ pub enum LearnError {
         /// Optimiser steps taken before.
         step: u64,
     },
+    /// The device failed.
+    #[error("the device '{device}' failed: {reason}")]
+    Device {
+        /// Its name.
+        device: String,
+        /// What it said.
+        reason: String,
+    },
 }
 
 /// A network with its optimiser.
 pub trait Learner: Send {
     /// The agent as it stands.
     fn agent(&self) -> &ActorCritic;
-    /// Computes the gradient of `loss` over `rows`, and the loss's sums.
-    fn gradient(&mut self, rows: Rows<'_>, loss: &dyn OutputLoss) -> Sums;
-    /// Steps along the last gradient, and returns its norm before clipping.
+
+    /// Goes through `batches` in order. After each gradient `pace` hears the batch's place and its loss's sums, and says
+    /// how far to step, or None to end there. Returns the sum of the gradients' norms before clipping.
     ///
     /// # Errors
-    /// When the gradient is not finite; the weights are then as before.
-    fn step(&mut self, step: Step) -> Result<f32, LearnError>;
+    /// When a gradient is not finite; the weights are then those before its step.
+    fn learn(
+        &mut self,
+        experience: Experience<'_>,
+        batches: &[Batch<'_>],
+        pace: &mut dyn FnMut(usize, &Sums) -> Option<Step>,
+    ) -> Result<f64, LearnError>;
+
+    /// The gradient of the last batch, in the order of the parameters.
+    fn last_gradient(&self) -> Vec<f32>;
 }

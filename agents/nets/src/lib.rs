@@ -6,9 +6,15 @@
 //! backward while it is in cache. [`mod@reference`] is the same in plain f64, to be checked against.
 
 pub mod fused;
+mod gate;
 pub mod init;
 pub mod learner;
+mod pass;
+mod perceptron;
+mod recurrent;
 pub mod reference;
 
 pub use fused::FusedLearner;
-pub use learner::{LearnError, Learner, OutputLoss, Rows, Step, Sums, TileGradients, TileOutputs};
+pub use learner::{
+    Batch, Experience, LearnError, Learner, OutputLoss, Sequences, Step, Sums, TileGradients, TileOutputs,
+};

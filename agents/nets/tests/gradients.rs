@@ -1,13 +1,14 @@
 //! Gradients four ways: finite differences of the f64 reference, the f64 reference, the fused kernel, burn's autodiff.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use burn::tensor::activation::relu;
+use burn::tensor::activation::{relu, silu};
 use burn::tensor::{Device, Tensor, TensorData};
 use cambist_core::rng::{Purpose, Stream};
 use cambist_nets::{
-    FusedLearner, Learner, OutputLoss, Rows, Sums, TileGradients, TileOutputs, init, reference,
+    Batch, Experience, FusedLearner, Learner, OutputLoss, Sequences, Step, Sums, TileGradients, TileOutputs,
+    init, reference,
 };
-use cambist_policy::{Activation, ActorCriticSpec, Head, Instructions};
+use cambist_policy::{Activation, ActorCritic, ActorCriticSpec, Head, Instructions, Trunk};
 
 /// A smooth loss of every output: `Σ rows (½|head − target|² + ½(value − target)²) / n + Σ log_deviation²`.
 struct Quadratic {
@@ -50,7 +51,8 @@ struct Case {
 
 fn case(activation: Activation, hidden: &[usize], n_rows: usize) -> Case {
     let head = Head::Gaussian { dim: 3 };
-    let spec = ActorCriticSpec { observation: 7, hidden: hidden.to_vec(), activation, head };
+    let spec =
+        ActorCriticSpec { observation: 7, trunk: Trunk::None, hidden: hidden.to_vec(), activation, head };
     // Every other row of a longer rollout, so that gathering matters.
     let observations = normals(2 * n_rows * 7, 1);
     let indices = (0..n_rows as u32).map(|i| 2 * i + 1).collect();
@@ -81,7 +83,8 @@ fn row(case: &Case, index: u32) -> (Vec<f64>, Vec<f64>) {
 
 fn reference_gradient(case: &Case, parameters: &[f64]) -> Vec<f64> {
     let spec = &case.spec;
-    let nets = [spec.actor().layers(0), spec.critic().layers(spec.actor().n_parameters())];
+    let [_, actor, critic] = spec.layers();
+    let nets = [actor, critic];
     let mut gradient = vec![0.0; parameters.len()];
     let own = parameters.len() - 3;
     for (g, p) in gradient[own..].iter_mut().zip(&parameters[own..]) {
@@ -91,7 +94,7 @@ fn reference_gradient(case: &Case, parameters: &[f64]) -> Vec<f64> {
         let (x, target) = row(case, index);
         for (layers, target) in nets.iter().zip([&target[..3], &target[3..]]) {
             let outputs = reference::forward(layers, spec.activation, parameters, &x);
-            let last = outputs.last().unwrap();
+            let last = &outputs.last().unwrap().y;
             let d: Vec<f64> = last.iter().zip(target).map(|(y, t)| (y - t) / case.n_rows as f64).collect();
             reference::backward(layers, spec.activation, parameters, &outputs, &d, &mut gradient);
         }
@@ -99,42 +102,70 @@ fn reference_gradient(case: &Case, parameters: &[f64]) -> Vec<f64> {
     gradient
 }
 
-#[test]
-fn the_reference_agrees_with_finite_differences() {
-    let case = case(Activation::Tanh, &[6, 5], 9);
-    let agent = init::orthogonal(&case.spec, 1, -0.3).unwrap();
-    let parameters: Vec<f64> = agent.parameters.iter().map(|&p| f64::from(p)).collect();
-    let gradient = reference_gradient(&case, &parameters);
+/// Fourth-order differences of `loss` against `gradient`, entry by entry.
+fn assert_differences(parameters: &[f64], gradient: &[f64], loss: impl Fn(&[f64]) -> f64) {
     let largest = gradient.iter().fold(0.0f64, |a, g| a.max(g.abs()));
     for index in 0..parameters.len() {
-        let h = 1e-5;
+        let h = 1e-4;
         let at = |shift: f64| {
-            let mut moved = parameters.clone();
+            let mut moved = parameters.to_vec();
             moved[index] += shift;
-            reference_loss(&case, &moved)
+            loss(&moved)
         };
-        // Fourth-order differences.
         let numeric = (8.0 * (at(h) - at(-h)) - (at(2.0 * h) - at(-2.0 * h))) / (12.0 * h);
         assert!((gradient[index] - numeric).abs() < 1e-7 * largest, "{index}: {} {numeric}", gradient[index]);
     }
 }
 
+/// Every tensor within `tolerance` of its largest entry.
+fn assert_close(spec: &ActorCriticSpec, ours: &[f32], wanted: &[f64], tolerance: f64) {
+    for (name, _, place) in spec.tensors() {
+        let largest = wanted[place.clone()].iter().fold(0.0f64, |a, g| a.max(g.abs()));
+        for index in place {
+            let error = (f64::from(ours[index]) - wanted[index]).abs();
+            assert!(error <= tolerance * largest, "{name}: {error:e} of {largest:e}");
+        }
+    }
+}
+
+fn wide(agent: &ActorCritic) -> Vec<f64> {
+    agent.parameters.iter().map(|&p| f64::from(p)).collect()
+}
+
+/// The gradient of `case` by a learner that takes no step.
+fn fused_gradient(case: &Case, agent: ActorCritic, n_threads: usize) -> Vec<f32> {
+    let mut learner = FusedLearner::new(agent, n_threads, Instructions::detect());
+    let batch = Batch { indices: &case.indices, loss: &case.loss };
+    learner.learn(experience(case), &[batch], &mut |_, _| None).unwrap();
+    learner.last_gradient()
+}
+
+fn experience(case: &Case) -> Experience<'_> {
+    Experience { observations: &case.observations, n_envs: 1, sequences: None }
+}
+
+#[test]
+fn the_reference_agrees_with_finite_differences() {
+    for activation in [Activation::Tanh, Activation::Silu] {
+        let case = case(activation, &[6, 5], 9);
+        let parameters = wide(&init::orthogonal(&case.spec, 1, -0.3).unwrap());
+        let gradient = reference_gradient(&case, &parameters);
+        assert_differences(&parameters, &gradient, |moved| reference_loss(&case, moved));
+    }
+}
+
 #[test]
 fn the_kernel_agrees_with_the_reference() {
-    for (activation, hidden) in [(Activation::Tanh, vec![64, 64]), (Activation::Relu, vec![17, 33, 5])] {
+    for (activation, hidden) in [
+        (Activation::Tanh, vec![64, 64]),
+        (Activation::Relu, vec![17, 33, 5]),
+        (Activation::Silu, vec![40, 3]),
+        (Activation::Tanh, vec![]),
+    ] {
         let case = case(activation, &hidden, 1300);
         let agent = init::orthogonal(&case.spec, 2, -0.3).unwrap();
-        let parameters: Vec<f64> = agent.parameters.iter().map(|&p| f64::from(p)).collect();
-        let wanted = reference_gradient(&case, &parameters);
-        let mut learner = FusedLearner::new(agent, 2, Instructions::detect());
-        learner.gradient(Rows { observations: &case.observations, indices: &case.indices }, &case.loss);
-        for (name, _, place) in case.spec.tensors() {
-            let largest = wanted[place.clone()].iter().fold(0.0f64, |a, g| a.max(g.abs()));
-            for index in place {
-                let error = (f64::from(learner.last_gradient()[index]) - wanted[index]).abs();
-                assert!(error <= 1e-5 * largest, "{activation:?} {name}: {error:e} of {largest:e}");
-            }
-        }
+        let wanted = reference_gradient(&case, &wide(&agent));
+        assert_close(&case.spec, &fused_gradient(&case, agent, 2), &wanted, 1e-5);
     }
 }
 
@@ -144,11 +175,10 @@ fn threads_and_instruction_sets_give_the_same_bits() {
     let run = |n_threads, isa| {
         let agent = init::orthogonal(&case.spec, 3, 0.0).unwrap();
         let mut learner = FusedLearner::new(agent, n_threads, isa);
-        for _ in 0..3 {
-            learner.gradient(Rows { observations: &case.observations, indices: &case.indices }, &case.loss);
-            learner.step(cambist_nets::Step { learning_rate: 1e-2, max_norm: 0.5 }).unwrap();
-        }
-        learner.agent().parameters.iter().map(|p| p.to_bits()).collect::<Vec<_>>()
+        let batches = [Batch { indices: &case.indices, loss: &case.loss }; 3];
+        let step = Step { learning_rate: 1e-2, max_norm: 0.5 };
+        learner.learn(experience(&case), &batches, &mut |_, _| Some(step)).unwrap();
+        bits(&learner)
     };
     let wanted = run(1, Instructions::Plain);
     for isa in Instructions::ALL.into_iter().filter(|i| i.is_available()) {
@@ -158,9 +188,155 @@ fn threads_and_instruction_sets_give_the_same_bits() {
     }
 }
 
+fn bits(learner: &FusedLearner) -> Vec<u32> {
+    learner.agent().parameters.iter().map(|p| p.to_bits()).collect()
+}
+
+const N_ENVS: usize = 5;
+const LENGTH: usize = 6;
+const N_SEQUENCES: usize = 3;
+
+/// Three sequences of six steps in each of five environments, some of whose episodes begin inside a sequence.
+struct Remembering {
+    spec: ActorCriticSpec,
+    observations: Vec<f32>,
+    states: Vec<f32>,
+    fresh: Vec<bool>,
+    indices: Vec<u32>,
+    loss: Quadratic,
+    burn_in: usize,
+}
+
+fn remembering(trunk: Trunk, hidden: &[usize], burn_in: usize) -> Remembering {
+    let spec = ActorCriticSpec {
+        observation: 4,
+        trunk,
+        hidden: hidden.to_vec(),
+        activation: Activation::Tanh,
+        head: Head::Gaussian { dim: 2 },
+    };
+    let n_rows = N_ENVS * LENGTH * N_SEQUENCES;
+    let indices: Vec<u32> = (0..(N_ENVS * N_SEQUENCES) as u32).filter(|i| i % 4 != 1).rev().collect();
+    let loss = Quadratic { targets: normals(n_rows * 3, 4), width: 2, n: indices.len() * LENGTH };
+    Remembering {
+        observations: normals(n_rows * 4, 5),
+        states: normals(N_ENVS * N_SEQUENCES * trunk.state_width(), 6).iter().map(|v| 0.5 * v).collect(),
+        fresh: (0..n_rows).map(|row| row % 17 == 3).collect(),
+        indices,
+        loss,
+        burn_in,
+        spec,
+    }
+}
+
+impl Remembering {
+    fn experience(&self) -> Experience<'_> {
+        let sequences = Sequences {
+            length: LENGTH,
+            burn_in: self.burn_in,
+            states: &self.states,
+            fresh: &self.fresh,
+        };
+        Experience { observations: &self.observations, n_envs: N_ENVS, sequences: Some(sequences) }
+    }
+
+    /// Loss and gradient by the f64 reference, sequence by sequence; what burns in is constant.
+    fn reference(&self, parameters: &[f64], held: &[f64]) -> (f64, Vec<f64>) {
+        let wide = |x: &[f32]| x.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
+        let [_, actor, critic] = self.spec.layers();
+        let own = parameters.len() - 2;
+        let mut gradient = vec![0.0; parameters.len()];
+        let mut loss: f64 = parameters[own..].iter().map(|l| l * l).sum();
+        gradient[own..].iter_mut().zip(&parameters[own..]).for_each(|(g, p)| *g = 2.0 * p);
+        let state = self.spec.trunk.state_width();
+        for &index in &self.indices {
+            let (i, env) = (index as usize / N_ENVS, index as usize % N_ENVS);
+            let lead = self.burn_in.min(i * LENGTH);
+            let step = |time: usize| {
+                let row = time * N_ENVS + env;
+                (wide(&self.observations[row * 4..(row + 1) * 4]), self.fresh[row])
+            };
+            let start = wide(&self.states[index as usize * state..(index as usize + 1) * state]);
+            let burnt: Vec<_> = (i * LENGTH - lead..i * LENGTH).map(step).collect();
+            let burnt = reference::unroll(&self.spec, held, &start, &burnt);
+            let start = burnt.last().map_or(start, |s| s.state.clone());
+            let steps: Vec<_> = (i * LENGTH..(i + 1) * LENGTH).map(step).collect();
+            let all = reference::unroll(&self.spec, parameters, &start, &steps);
+            let mut d_features = Vec::new();
+            for (t, remembered) in all.iter().enumerate() {
+                let h = &remembered.state[..self.spec.trunk.features(4)];
+                let row = (i * LENGTH + t) * N_ENVS + env;
+                let targets = wide(&self.loss.targets[row * 3..(row + 1) * 3]);
+                let mut d_h = vec![0.0; h.len()];
+                for (layers, target) in [(&actor, &targets[..2]), (&critic, &targets[2..])] {
+                    let layered = reference::forward(layers, self.spec.activation, parameters, h);
+                    let y = &layered.last().unwrap().y;
+                    let d: Vec<f64> = y.iter().zip(target).map(|(y, t)| (y - t) / self.loss.n as f64).collect();
+                    loss += d.iter().map(|d| 0.5 * d * d * self.loss.n as f64).sum::<f64>();
+                    let back = reference::backward(
+                        layers,
+                        self.spec.activation,
+                        parameters,
+                        &layered,
+                        &d,
+                        &mut gradient,
+                    );
+                    d_h.iter_mut().zip(back).for_each(|(a, b)| *a += b);
+                }
+                d_features.push(d_h);
+            }
+            let fresh: Vec<bool> = steps.iter().map(|s| s.1).collect();
+            reference::unroll_back(&self.spec, parameters, &all, &fresh, &d_features, &mut gradient);
+        }
+        (loss, gradient)
+    }
+}
+
+#[test]
+fn memory_agrees_with_the_reference_and_the_reference_with_finite_differences() {
+    for (trunk, hidden, burn_in) in [
+        (Trunk::Gru { width: 5 }, vec![], 0),
+        (Trunk::Gru { width: 5 }, vec![4], 3),
+        (Trunk::Lstm { width: 4 }, vec![3], 0),
+        (Trunk::Lstm { width: 4 }, vec![], 9),
+        (Trunk::Gru { width: 33 }, vec![], 2),
+    ] {
+        let case = remembering(trunk, &hidden, burn_in);
+        let agent = init::orthogonal(&case.spec, 6, -0.3).unwrap();
+        let parameters = wide(&agent);
+        let (_, wanted) = case.reference(&parameters, &parameters);
+        if parameters.len() < 400 {
+            assert_differences(&parameters, &wanted, |moved| case.reference(moved, &parameters).0);
+        }
+        let mut learner = FusedLearner::new(agent, 2, Instructions::detect());
+        let batch = Batch { indices: &case.indices, loss: &case.loss };
+        learner.learn(case.experience(), &[batch], &mut |_, _| None).unwrap();
+        assert_close(&case.spec, &learner.last_gradient(), &wanted, 1e-5);
+    }
+}
+
+#[test]
+fn memory_gives_the_same_bits_everywhere() {
+    for trunk in [Trunk::Gru { width: 20 }, Trunk::Lstm { width: 12 }] {
+        let case = remembering(trunk, &[8], 2);
+        let run = |n_threads, isa| {
+            let mut learner =
+                FusedLearner::new(init::orthogonal(&case.spec, 3, 0.0).unwrap(), n_threads, isa);
+            let batches = [Batch { indices: &case.indices, loss: &case.loss }; 3];
+            let step = Step { learning_rate: 1e-2, max_norm: 0.5 };
+            learner.learn(case.experience(), &batches, &mut |_, _| Some(step)).unwrap();
+            bits(&learner)
+        };
+        let wanted = run(1, Instructions::Plain);
+        for isa in Instructions::ALL.into_iter().filter(|i| i.is_available()) {
+            assert!(wanted == run(1, isa) && wanted == run(2, isa), "{isa:?}");
+        }
+    }
+}
+
 #[test]
 fn the_kernel_agrees_with_burns_autodiff() {
-    for activation in [Activation::Tanh, Activation::Relu] {
+    for activation in [Activation::Tanh, Activation::Relu, Activation::Silu] {
         let case = case(activation, &[32, 16], 700);
         let agent = init::orthogonal(&case.spec, 4, 0.0).unwrap();
         let device = Device::flex().autodiff();
@@ -195,6 +371,7 @@ fn the_kernel_agrees_with_burns_autodiff() {
                     y = match activation {
                         Activation::Tanh => y.tanh(),
                         Activation::Relu => relu(y),
+                        Activation::Silu => silu(y),
                     };
                 }
                 leaves.push((layer.weight..layer.bias, weight));
@@ -205,11 +382,10 @@ fn the_kernel_agrees_with_burns_autodiff() {
             total = Some(total.map_or(loss.clone(), |t| t + loss));
         }
         let gradients = total.unwrap().backward();
-        let mut learner = FusedLearner::new(agent, 1, Instructions::detect());
-        learner.gradient(Rows { observations: &case.observations, indices: &case.indices }, &case.loss);
+        let fused = fused_gradient(&case, agent, 1);
         for (place, leaf) in leaves {
             let theirs: Vec<f32> = leaf.grad(&gradients).unwrap().into_data().try_to_vec().unwrap();
-            let ours = &learner.last_gradient()[place];
+            let ours = &fused[place];
             let largest = theirs.iter().fold(0.0f32, |a, g| a.max(g.abs()));
             for (a, b) in ours.iter().zip(&theirs) {
                 assert!((a - b).abs() <= 1e-4 * largest, "{a} {b} of {largest}");

@@ -1,21 +1,24 @@
 //! Actor and critic over one observation, and the policy they make.
 
-use cambist_core::policy::{ActionMode, Policy, PolicyInput, PolicyOutput};
-use cambist_core::rng::{Purpose, Stream};
 use serde::{Deserialize, Serialize};
 
 use crate::head::Head;
-use crate::kernels::Instructions;
+use crate::kernels::{After, Instructions};
 use crate::mlp::{Activation, Layer, MlpSpec};
+use crate::trunk::{Cell, CellStep, Trunk};
 
 /// Rows taken through the layers at a time, so that activations stay in cache.
 pub const TILE_ROWS: usize = 128;
 
-/// Shape of an agent: two perceptrons of the same hidden layers, one ending in the head, one in a value.
+/// Shape of an agent: a trunk, and behind it two perceptrons of the same hidden layers, one ending in the head, one in
+/// a value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActorCriticSpec {
     /// Columns of an observation.
     pub observation: usize,
+    /// What actor and critic share.
+    #[serde(default)]
+    pub trunk: Trunk,
     /// Columns of each hidden layer, in actor and critic.
     pub hidden: Vec<usize>,
     /// Between layers.
@@ -39,38 +42,53 @@ impl ActorCriticSpec {
 
     fn mlp(&self, outputs: usize) -> MlpSpec {
         MlpSpec {
-            inputs: self.observation,
+            inputs: self.trunk.features(self.observation),
             hidden: self.hidden.clone(),
             outputs,
             activation: self.activation,
         }
     }
 
-    /// Number of parameters: actor, critic, head, in this order.
+    /// Layers of trunk, actor and critic, in the order of their parameters.
+    #[must_use]
+    pub fn layers(&self) -> [Vec<Layer>; 3] {
+        let trunk = self.trunk.layers(self.observation);
+        let actor = self.actor().layers(trunk.last().map_or(0, |l| l.bias + l.outputs));
+        let critic = self.critic().layers(actor.last().map_or(0, |l| l.bias + l.outputs));
+        [trunk, actor, critic]
+    }
+
+    /// Number of parameters: trunk, actor, critic, head, in this order.
     #[must_use]
     pub fn n_parameters(&self) -> usize {
-        self.actor().n_parameters() + self.critic().n_parameters() + self.head.n_parameters()
+        let sizes = self.layers().into_iter().flatten().map(|l| (l.inputs + 1) * l.outputs);
+        sizes.sum::<usize>() + self.head.n_parameters()
+    }
+
+    /// Place, rows and columns of every weight that a derivative goes back through.
+    #[must_use]
+    pub fn matrices(&self) -> Vec<(std::ops::Range<usize>, usize, usize)> {
+        let [trunk, actor, critic] = self.layers();
+        // Nothing goes back into the observation.
+        let first = usize::from(self.trunk == Trunk::None);
+        let layers = trunk.iter().skip(1).chain(actor.iter().skip(first)).chain(critic.iter().skip(first));
+        layers.map(|l| (l.weight..l.bias, l.inputs, l.outputs)).collect()
     }
 
     /// Name, shape and place of every tensor in the flat parameters.
     #[must_use]
     pub fn tensors(&self) -> Vec<(String, Vec<usize>, std::ops::Range<usize>)> {
         let mut out = Vec::new();
-        let mut place = 0;
-        for (net, spec) in [("actor", self.actor()), ("critic", self.critic())] {
-            for (index, layer) in spec.layers(place).iter().enumerate() {
-                let weight = layer.weight..layer.bias;
+        for (net, layers) in ["trunk", "actor", "critic"].into_iter().zip(self.layers()) {
+            for (index, layer) in layers.iter().enumerate() {
+                let (weight, bias) = (layer.weight..layer.bias, layer.bias..layer.bias + layer.outputs);
                 out.push((format!("{net}.{index}.weight"), vec![layer.inputs, layer.outputs], weight));
-                out.push((
-                    format!("{net}.{index}.bias"),
-                    vec![layer.outputs],
-                    layer.bias..layer.bias + layer.outputs,
-                ));
+                out.push((format!("{net}.{index}.bias"), vec![layer.outputs], bias));
             }
-            place += spec.n_parameters();
         }
-        if self.head.n_parameters() > 0 {
-            let own = self.head.n_parameters();
+        let own = self.head.n_parameters();
+        if own > 0 {
+            let place = self.n_parameters() - own;
             out.push(("head.log_deviation".to_owned(), vec![own], place..place + own));
         }
         out
@@ -83,6 +101,7 @@ pub struct ActorCritic {
     spec: ActorCriticSpec,
     /// All parameters, in the order of [`ActorCriticSpec::tensors`].
     pub parameters: Vec<f32>,
+    trunk: Vec<Layer>,
     actor: Vec<Layer>,
     critic: Vec<Layer>,
 }
@@ -92,20 +111,47 @@ pub struct ActorCritic {
 pub struct Scratch {
     one: Vec<f32>,
     two: Vec<f32>,
+    kept: Vec<f32>,
+    seen: Vec<f32>,
+}
+
+/// Where [`ActorCritic::evaluate`] writes.
+#[derive(Debug)]
+pub struct Outputs<'a> {
+    /// `[n × head width]`, or empty.
+    pub head: &'a mut [f32],
+    /// `[n]`, or empty.
+    pub values: &'a mut [f32],
+    /// `[n × state]`.
+    pub next_state: &'a mut [f32],
+}
+
+impl Scratch {
+    fn fit(&mut self, n: usize) {
+        for room in [&mut self.one, &mut self.two, &mut self.kept] {
+            room.resize(n.max(room.len()), 0.0);
+        }
+    }
 }
 
 impl ActorCritic {
     /// An agent with `parameters`; `None` when their number is not that of the shape.
     #[must_use]
     pub fn new(spec: ActorCriticSpec, parameters: Vec<f32>) -> Option<Self> {
-        let (actor, critic) = (spec.actor().layers(0), spec.critic().layers(spec.actor().n_parameters()));
-        (parameters.len() == spec.n_parameters()).then_some(Self { spec, parameters, actor, critic })
+        let [trunk, actor, critic] = spec.layers();
+        (parameters.len() == spec.n_parameters()).then_some(Self { spec, parameters, trunk, actor, critic })
     }
 
     /// Its shape.
     #[must_use]
     pub fn spec(&self) -> &ActorCriticSpec {
         &self.spec
+    }
+
+    /// The trunk's layers: from the observation, and from h; empty without a trunk.
+    #[must_use]
+    pub fn trunk(&self) -> &[Layer] {
+        &self.trunk
     }
 
     /// The actor's layers.
@@ -126,110 +172,78 @@ impl ActorCritic {
         &self.parameters[self.parameters.len() - self.spec.head.n_parameters()..]
     }
 
-    /// Head outputs `[n × width]` for observations `[n × observation]`.
-    pub fn actor_forward(
+    /// Head outputs `[n × head width]` and values `[n]` of `observations` `[n × observation]`, `state` `[n × state]` going
+    /// to `next_state`. Either of head and values may be empty, when nobody asks.
+    pub fn evaluate(
         &self,
         isa: Instructions,
         observations: &[f32],
-        outputs: &mut [f32],
+        state: &[f32],
+        outputs: Outputs<'_>,
         scratch: &mut Scratch,
     ) {
-        self.forward(&self.actor, isa, observations, outputs, scratch);
+        let Outputs { head, values, next_state } = outputs;
+        let mut seen = std::mem::take(&mut scratch.seen);
+        let x = if self.spec.trunk == Trunk::None {
+            observations
+        } else {
+            self.remember(isa, observations, state, next_state, &mut seen, scratch);
+            &seen[..]
+        };
+        if !head.is_empty() {
+            self.forward(&self.actor, isa, x, head, scratch);
+        }
+        if !values.is_empty() {
+            self.forward(&self.critic, isa, x, values, scratch);
+        }
+        scratch.seen = seen;
     }
 
-    /// Values `[n]` of observations `[n × observation]`.
-    pub fn critic_forward(
+    /// The trunk's step: features of every row, and the states after.
+    fn remember(
         &self,
         isa: Instructions,
         observations: &[f32],
-        values: &mut [f32],
+        before: &[f32],
+        after: &mut [f32],
+        features: &mut Vec<f32>,
         scratch: &mut Scratch,
     ) {
-        self.forward(&self.critic, isa, observations, values, scratch);
+        let ActorCriticSpec { observation, trunk, .. } = self.spec;
+        let n = observations.len() / observation;
+        let width = trunk.features(observation);
+        let wide = trunk.n_gates() * width;
+        features.resize(n * width, 0.0);
+        scratch.fit(TILE_ROWS * wide);
+        let cell = Cell { trunk, layers: &self.trunk, parameters: &self.parameters, isa };
+        let state = trunk.state_width() * TILE_ROWS;
+        let tiles = observations.chunks(TILE_ROWS * observation).zip(features.chunks_mut(TILE_ROWS * width));
+        let states = before.chunks(state).zip(after.chunks_mut(state));
+        for ((x, features), (before, after)) in tiles.zip(states) {
+            let n = x.len() / observation;
+            let gates = &mut scratch.one[..n * wide];
+            cell.project(n, x, gates);
+            let (recurrent, kept) = (&mut scratch.two[..n * wide], &mut scratch.kept[..n * width]);
+            cell.step(n, CellStep { gates, recurrent, kept, before, after, features });
+        }
     }
 
     fn forward(&self, layers: &[Layer], isa: Instructions, x: &[f32], y: &mut [f32], scratch: &mut Scratch) {
         let Some((last, hidden)) = layers.split_last() else { return };
-        let widest = hidden.iter().map(|l| l.outputs).max().unwrap_or(0).max(self.spec.observation);
-        scratch.one.resize(TILE_ROWS * widest, 0.0);
-        scratch.two.resize(TILE_ROWS * widest, 0.0);
-        let tiles = x.chunks(TILE_ROWS * self.spec.observation).zip(y.chunks_mut(TILE_ROWS * last.outputs));
-        for (x, y) in tiles {
-            let n = x.len() / self.spec.observation;
-            let (mut from, mut to) = (&mut scratch.one, &mut scratch.two);
-            from[..x.len()].copy_from_slice(x);
-            for layer in hidden {
-                layer.forward(isa, &self.parameters, n, from, to);
-                self.spec.activation.apply(isa, &mut to[..n * layer.outputs]);
-                std::mem::swap(&mut from, &mut to);
+        let widest = hidden.iter().map(|l| l.outputs).max().unwrap_or(0);
+        scratch.fit(TILE_ROWS * widest);
+        let inputs = layers[0].inputs;
+        for (x, y) in x.chunks(TILE_ROWS * inputs).zip(y.chunks_mut(TILE_ROWS * last.outputs)) {
+            let n = x.len() / inputs;
+            let Scratch { one: from, two: to, kept, .. } = scratch;
+            for (depth, layer) in hidden.iter().enumerate() {
+                let input = if depth == 0 { x } else { &from[..] };
+                let after = self.spec.activation.after(kept);
+                layer.forward(isa, &self.parameters, n, input, &mut to[..n * layer.outputs], after);
+                std::mem::swap(from, to);
             }
-            last.forward(isa, &self.parameters, n, from, y);
+            let input = if hidden.is_empty() { x } else { &from[..] };
+            last.forward(isa, &self.parameters, n, input, y, After::Nothing);
         }
-    }
-}
-
-/// An agent that acts.
-#[derive(Debug, Clone)]
-pub struct MlpPolicy {
-    agent: ActorCritic,
-    mode: ActionMode,
-    isa: Instructions,
-    seed: u64,
-    first_env: u64,
-    step: u64,
-    outputs: Vec<f32>,
-    scratch: Scratch,
-}
-
-impl MlpPolicy {
-    /// Acts for environments from index `first_env` on; draws come from the stream of `seed` and the environment.
-    #[must_use]
-    pub fn new(agent: ActorCritic, mode: ActionMode, seed: u64, first_env: u64) -> Self {
-        let isa = Instructions::detect();
-        Self { agent, mode, isa, seed, first_env, step: 0, outputs: Vec::new(), scratch: Scratch::default() }
-    }
-
-    /// The agent.
-    #[must_use]
-    pub fn agent(&self) -> &ActorCritic {
-        &self.agent
-    }
-
-    /// Takes over new parameters.
-    pub fn set_parameters(&mut self, parameters: &[f32]) {
-        self.agent.parameters.copy_from_slice(parameters);
-    }
-
-    /// Values `[n]` of observations.
-    pub fn values(&mut self, observations: &[f32], values: &mut [f32]) {
-        self.agent.critic_forward(self.isa, observations, values, &mut self.scratch);
-    }
-}
-
-impl Policy for MlpPolicy {
-    fn state_width(&self) -> usize {
-        0
-    }
-
-    fn act(&mut self, input: PolicyInput<'_>, output: &mut PolicyOutput<'_>) {
-        let head = self.agent.spec.head;
-        let n = input.observations.len() / self.agent.spec.observation;
-        self.outputs.resize(n * head.width(), 0.0);
-        self.agent.actor_forward(self.isa, input.observations, &mut self.outputs, &mut self.scratch);
-        self.agent.critic_forward(self.isa, input.observations, output.values, &mut self.scratch);
-        let rows = self.outputs.chunks_exact(head.width());
-        let actions = output.actions.chunks_exact_mut(head.action_width());
-        for (row, ((outputs, action), log_probability)) in
-            rows.zip(actions).zip(output.log_probabilities.iter_mut()).enumerate()
-        {
-            // Sixteen blocks of the stream a step: enough for any head, and a draw depends on seed, environment and
-            // step alone.
-            let mut stream = Stream::new(self.seed, Purpose::Policy, self.first_env + row as u64);
-            stream.seek(self.step * 16);
-            let mask = input.mask.map(|m| &m[row * head.width()..(row + 1) * head.width()]);
-            *log_probability =
-                head.act(self.mode, outputs, self.agent.log_deviation(), mask, &mut stream, action);
-        }
-        self.step += 1;
     }
 }

@@ -3,15 +3,19 @@
 //! Every output element is one chain of fused multiply-adds in index order, and exp and tanh are our own, so AVX-512,
 //! AVX2 and plain code give equal bits (invariant 5). [`kernels`] is the one module of the workspace with `unsafe`.
 
+pub mod acting;
 pub mod actor_critic;
 pub mod head;
 pub mod kernels;
 pub mod math;
 pub mod mlp;
+pub mod trunk;
 pub mod weights;
 
-pub use actor_critic::{ActorCritic, ActorCriticSpec, MlpPolicy, Scratch};
+pub use acting::{AgentPolicy, Greedy};
+pub use actor_critic::{ActorCritic, ActorCriticSpec, Outputs, Scratch};
 pub use head::Head;
 pub use kernels::Instructions;
 pub use mlp::{Activation, Layer, MlpSpec};
+pub use trunk::Trunk;
 pub use weights::WeightsError;

@@ -40,14 +40,45 @@ pub fn exp(x: f32) -> f32 {
         p = p.mul_add(r, coefficient);
     }
     let y = p.mul_add(r * r, r) + 1.0;
-    y * f32::from_bits(((n as i32 + 127) as u32) << 23)
+    // The whole number stands in the low bits of its sum with the magic one.
+    let power = (n + MAGIC).to_bits().wrapping_sub(MAGIC.to_bits()).wrapping_add(127);
+    y * f32::from_bits(power << 23)
 }
 
-/// Natural logarithm; `libm`'s, which is the same everywhere.
-#[inline]
+/// The logistic function `1 / (1 + e^−x)`.
+#[inline(always)]
+#[must_use]
+pub fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
+/// Natural logarithm of a positive normal number, within 2 units in the last place (reduction to [√½, √2) and the
+/// polynomial of Cephes' `logf`).
+#[inline(always)]
 #[must_use]
 pub fn ln(x: f32) -> f32 {
-    libm::logf(x)
+    // Bits from √½ on: the exponent is a whole number, the rest lies in [√½, √2).
+    const ROOT_HALF: u32 = 0x3F35_04F3;
+    let shifted = x.to_bits().wrapping_sub(ROOT_HALF);
+    let exponent = (shifted as i32 >> 23) as f32;
+    let m = f32::from_bits((shifted & 0x007F_FFFF).wrapping_add(ROOT_HALF)) - 1.0;
+    let square = m * m;
+    let mut p = 7.037_683_6e-2_f32;
+    for coefficient in [
+        -1.151_461e-1,
+        1.167_699_9e-1,
+        -1.242_014_1e-1,
+        1.424_932_3e-1,
+        -1.666_805_7e-1,
+        2.000_071_5e-1,
+        -2.499_999_4e-1,
+        3.333_333_1e-1,
+    ] {
+        p = p.mul_add(m, coefficient);
+    }
+    let y = (p * m).mul_add(square, exponent * -2.121_944_4e-4);
+    let y = square.mul_add(-0.5, y) + m;
+    exponent.mul_add(0.693_359_4, y)
 }
 
 #[cfg(test)]
@@ -70,6 +101,10 @@ mod tests {
     fn tanh_and_exp_are_close() {
         assert!(worst(tanh, libm::tanh, 10.0) < 4.0, "{}", worst(tanh, libm::tanh, 10.0));
         assert!(worst(exp, libm::exp, 86.0) < 2.0, "{}", worst(exp, libm::exp, 86.0));
+        let above = |x: f32| exp(0.5 * x);
+        let ln_of = |f: fn(f64) -> f64| move |x: f64| f(f64::from(above(x as f32)));
+        assert!(worst(|x| ln(above(x)), ln_of(libm::log), 80.0) < 2.0);
+        assert!(worst(sigmoid, |x| 1.0 / (1.0 + libm::exp(-x)), 80.0) < 4.0);
         assert_eq!((tanh(-0.3) + tanh(0.3)).to_bits(), 0f32.to_bits());
         assert!(tanh(50.0) <= 1.0 && exp(-1000.0) > 0.0 && exp(1000.0).is_finite());
     }

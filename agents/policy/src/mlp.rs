@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernels::{Instructions, Start, Strided, matmul, tanh_in_place};
+use crate::kernels::{After, Instructions, Start, Strided, matmul};
 
 /// What stands between layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,15 +12,35 @@ pub enum Activation {
     Tanh,
     /// max(x, 0).
     Relu,
+    /// x σ(x) (Elfwing, Uchibe & Doya 2018, arXiv 1702.03118).
+    Silu,
 }
 
 impl Activation {
-    /// Applies it in place.
-    pub fn apply(self, instructions: Instructions, x: &mut [f32]) {
+    /// What follows a layer's product; SiLU keeps in `kept` what went into it, when there is somebody to want it.
+    #[must_use]
+    pub fn after(self, kept: &mut [f32]) -> After<'_> {
         match self {
-            Self::Tanh => tanh_in_place(instructions, x),
-            Self::Relu => x.iter_mut().for_each(|v| *v = v.max(0.0)),
+            Self::Tanh => After::Tanh,
+            Self::Relu => After::Relu,
+            Self::Silu => After::Silu(kept),
         }
+    }
+
+    /// What follows the product on the way back, given what went in and what came out.
+    #[must_use]
+    pub fn after_back<'a>(self, kept: &'a [f32], output: &'a [f32]) -> After<'a> {
+        match self {
+            Self::Tanh => After::TanhBack(output),
+            Self::Relu => After::ReluBack(output),
+            Self::Silu => After::SiluBack(kept),
+        }
+    }
+
+    /// Whether the way back needs what went in.
+    #[must_use]
+    pub fn keeps_input(self) -> bool {
+        self == Self::Silu
     }
 }
 
@@ -38,7 +58,7 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// `y[n × outputs] = x[n × inputs] · W + b`.
+    /// `y[n × outputs] = x[n × inputs] · W + b`, then `after`.
     pub fn forward(
         &self,
         instructions: Instructions,
@@ -46,11 +66,12 @@ impl Layer {
         n: usize,
         x: &[f32],
         y: &mut [f32],
+        after: After<'_>,
     ) {
         let weight = &parameters[self.weight..self.weight + self.inputs * self.outputs];
         let bias = &parameters[self.bias..self.bias + self.outputs];
         let x = Strided { data: x, row_stride: self.inputs, column_stride: 1 };
-        matmul(instructions, n, self.outputs, self.inputs, x, weight, Start::Row(bias), y);
+        matmul(instructions, n, self.outputs, self.inputs, x, weight, Start::Row(bias), y, after);
     }
 }
 

@@ -3,10 +3,14 @@
 //! [`ppo`] is the algorithm and reads like the paper; [`rollout`] collects, with a thread owning its environments for the
 //! whole horizon; [`trainer`] puts them together.
 
+pub mod objective;
 pub mod ppo;
 pub mod rollout;
+pub mod scaling;
+pub mod tape;
 pub mod trainer;
 
 pub use ppo::{PpoConfig, Schedule, UpdateStats};
-pub use rollout::Tape;
-pub use trainer::{TrainError, Trainer, TrainerSpec};
+pub use objective::Objective;
+pub use tape::{Tape, TapeShape};
+pub use trainer::{Iteration, Phases, TrainError, Trainer, TrainerSpec};

@@ -1,95 +1,15 @@
-//! Collecting experience: each thread owns its environments for the whole horizon and writes to its own rows.
-//!
-//! The tape is laid out environment by environment, so an environment's rows are in order of time and their place does
-//! not depend on how many threads collect.
+//! Collecting experience: each thread owns its environments for the whole horizon, and environments and policy write
+//! straight into the thread's part of the tape.
 
-use cambist_core::env::StepStorage;
+use std::time::Duration;
+
+use cambist_core::clock::Clock;
+use cambist_core::env::StepBuffers;
 use cambist_core::policy::{Policy, PolicyInput, PolicyOutput};
 use cambist_core::{BatchedEnv, End};
-use cambist_policy::MlpPolicy;
+use cambist_policy::AgentPolicy;
 
-use crate::ppo::{Trajectory, advantages};
-
-/// A rollout: row `env · horizon + t`.
-#[derive(Debug, Clone)]
-pub struct Tape {
-    /// Steps of each environment.
-    pub horizon: usize,
-    /// `[rows × observation]`.
-    pub observations: Vec<f32>,
-    /// `[rows × action]`.
-    pub actions: Vec<f32>,
-    /// `[rows]`.
-    pub log_probabilities: Vec<f32>,
-    /// `[rows]`: V(s_t).
-    pub values: Vec<f32>,
-    /// `[rows]`: V(s_{t+1}), see [`Trajectory::next_values`].
-    pub next_values: Vec<f32>,
-    /// `[rows]`.
-    pub rewards: Vec<f32>,
-    /// `[rows]`.
-    pub ends: Vec<End>,
-    /// `[rows]`, once estimated.
-    pub advantages: Vec<f32>,
-}
-
-impl Tape {
-    /// Room for `n_envs` environments of `horizon` steps.
-    #[must_use]
-    pub fn new(n_envs: usize, horizon: usize, observation: usize, action: usize) -> Self {
-        let rows = n_envs * horizon;
-        Self {
-            horizon,
-            observations: vec![0.0; rows * observation],
-            actions: vec![0.0; rows * action],
-            log_probabilities: vec![0.0; rows],
-            values: vec![0.0; rows],
-            next_values: vec![0.0; rows],
-            rewards: vec![0.0; rows],
-            ends: vec![End::Running; rows],
-            advantages: vec![0.0; rows],
-        }
-    }
-
-    /// Number of rows.
-    #[must_use]
-    pub fn n_rows(&self) -> usize {
-        self.rewards.len()
-    }
-
-    /// Fills in the advantages of every environment.
-    pub fn estimate_advantages(&mut self, gamma: f32, lambda: f32) {
-        let Self { horizon, values, next_values, rewards, ends, advantages: out, .. } = self;
-        for (env, out) in out.chunks_exact_mut(*horizon).enumerate() {
-            let rows = env * *horizon..(env + 1) * *horizon;
-            let trajectory = Trajectory {
-                rewards: &rewards[rows.clone()],
-                values: &values[rows.clone()],
-                next_values: &next_values[rows.clone()],
-                ends: &ends[rows],
-            };
-            advantages(&trajectory, gamma, lambda, out);
-        }
-    }
-
-    /// How much of the returns' variance the values explained; zero when there is none.
-    #[must_use]
-    pub fn explained_variance(&self) -> f64 {
-        let variance = |x: &mut dyn Iterator<Item = f64>| {
-            let (mut n, mut sum, mut square) = (0.0, 0.0, 0.0);
-            for v in x {
-                n += 1.0;
-                sum += v;
-                square += v * v;
-            }
-            square / n - (sum / n) * (sum / n)
-        };
-        let returns = self.advantages.iter().zip(&self.values).map(|(a, v)| f64::from(a + v));
-        let total = variance(&mut returns.into_iter());
-        let left = variance(&mut self.advantages.iter().map(|&a| f64::from(a)));
-        if total > 0.0 { 1.0 - left / total } else { 0.0 }
-    }
-}
+use crate::tape::Tape;
 
 /// Sums over the episodes that ended in a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -107,174 +27,224 @@ pub struct EpisodeSums {
 /// The environments of one thread, with the policy that acts in them.
 pub struct Chunk {
     env: Box<dyn BatchedEnv>,
-    policy: MlpPolicy,
-    storage: StepStorage,
-    actions: Vec<f32>,
-    log_probabilities: Vec<f32>,
-    values: Vec<f32>,
+    policy: AgentPolicy,
+    /// What the environments show now.
+    observations: Vec<f32>,
+    terminal_observations: Vec<f32>,
+    /// Whether an episode begins with what they show.
+    fresh: Vec<bool>,
+    state: Vec<f32>,
+    next_state: Vec<f32>,
+    /// States at the sequences' beginnings, of this rollout.
+    states: Vec<f32>,
+    last_values: Vec<f32>,
     returns: Vec<f64>,
     lengths: Vec<f64>,
     episodes: EpisodeSums,
+    in_env: Duration,
 }
 
-/// A chunk's rows of the tape.
+/// A chunk's rows of one step in time.
 struct Part<'a> {
     observations: &'a mut [f32],
     actions: &'a mut [f32],
+    masks: &'a mut [bool],
     log_probabilities: &'a mut [f32],
     values: &'a mut [f32],
-    next_values: &'a mut [f32],
     rewards: &'a mut [f32],
     ends: &'a mut [End],
+    bootstraps: &'a mut [f32],
+    fresh: &'a mut [bool],
 }
+
+/// How sequences are cut: length and burn-in.
+type Cut = Option<(usize, usize)>;
 
 impl Chunk {
     /// Starts `env`'s episodes from `seed`.
     #[must_use]
-    pub fn new(mut env: Box<dyn BatchedEnv>, policy: MlpPolicy, seed: u64) -> Self {
+    pub fn new(mut env: Box<dyn BatchedEnv>, policy: AgentPolicy, seed: u64) -> Self {
         let n = env.n_envs();
-        let mut storage = StepStorage::for_env(env.as_ref());
-        env.reset(seed, &mut storage.observations);
+        let mut observations = vec![0.0; n * env.observation_spec().width()];
+        env.reset(seed, &mut observations);
+        let state = vec![0.0; n * policy.state_width()];
         Self {
-            actions: vec![0.0; n * env.action_spec().width()],
-            log_probabilities: vec![0.0; n],
-            values: vec![0.0; n],
+            terminal_observations: vec![0.0; observations.len()],
+            fresh: vec![true; n],
+            next_state: state.clone(),
+            states: Vec::new(),
+            last_values: vec![0.0; n],
             returns: vec![0.0; n],
             lengths: vec![0.0; n],
             episodes: EpisodeSums::default(),
+            in_env: Duration::ZERO,
             env,
             policy,
-            storage,
+            observations,
+            state,
         }
     }
 
-    fn collect(&mut self, horizon: usize, parameters: &[f32], part: &mut Part<'_>) {
+    fn collect(&mut self, parameters: &[f32], parts: &mut [Part<'_>], cut: Cut, clock: &dyn Clock) {
         self.policy.set_parameters(parameters);
         self.episodes = EpisodeSums::default();
-        let n = self.env.n_envs();
-        let (width, action_width) = (self.env.observation_spec().width(), self.env.action_spec().width());
-        for t in 0..horizon {
-            self.act();
-            for env in 0..n {
-                let row = env * horizon + t;
-                let observation = &self.storage.observations[env * width..(env + 1) * width];
-                part.observations[row * width..(row + 1) * width].copy_from_slice(observation);
-                let action = &self.actions[env * action_width..(env + 1) * action_width];
-                part.actions[row * action_width..(row + 1) * action_width].copy_from_slice(action);
-                part.log_probabilities[row] = self.log_probabilities[env];
-                part.values[row] = self.values[env];
-                if t > 0 && part.ends[row - 1] == End::Running {
-                    part.next_values[row - 1] = self.values[env];
-                }
-            }
-            self.env.step(&self.actions, &mut self.storage.buffers());
-            for env in 0..n {
-                let row = env * horizon + t;
-                part.rewards[row] = self.storage.rewards[env];
-                part.ends[row] = self.storage.ends[env];
-                part.next_values[row] = self.finish(env);
-            }
+        self.in_env = Duration::ZERO;
+        self.states.clear();
+        if let Some(first) = parts.first_mut() {
+            first.observations.copy_from_slice(&self.observations);
         }
-        self.policy.values(&self.storage.observations, &mut self.values);
-        for env in 0..n {
-            let row = (env + 1) * horizon - 1;
-            if part.ends[row] == End::Running {
-                part.next_values[row] = self.values[env];
+        for t in 0..parts.len() {
+            let (past, future) = parts.split_at_mut(t + 1);
+            let Some(now) = past.last_mut() else { return };
+            self.note_state(t, cut);
+            self.act(now);
+            let observations =
+                future.first_mut().map_or(&mut self.observations[..], |next| &mut *next.observations);
+            let mut out = StepBuffers {
+                observations,
+                rewards: now.rewards,
+                ends: now.ends,
+                terminal_observations: &mut self.terminal_observations,
+            };
+            let begun = clock.elapsed();
+            self.env.step(now.actions, &mut out);
+            self.in_env += clock.elapsed().saturating_sub(begun);
+            for env in 0..now.ends.len() {
+                self.finish(env, now);
             }
+            std::mem::swap(&mut self.state, &mut self.next_state);
+        }
+        self.policy.values(&self.observations, &self.state, &mut self.last_values);
+    }
+
+    /// Keeps the state of every sequence whose burn-in begins at `t`.
+    fn note_state(&mut self, t: usize, cut: Cut) {
+        let Some((length, burn_in)) = cut else { return };
+        // Sequence i begins at i·length, its burn-in min(burn_in, i·length) before.
+        let n = if t == 0 { burn_in / length + 1 } else { usize::from((t + burn_in).is_multiple_of(length)) };
+        for _ in 0..n {
+            self.states.extend_from_slice(&self.state);
         }
     }
 
-    fn act(&mut self) {
-        let input = PolicyInput { observations: &self.storage.observations, mask: None, state: &[] };
+    fn act(&mut self, now: &mut Part<'_>) {
+        now.fresh.copy_from_slice(&self.fresh[..now.fresh.len()]);
+        self.env.masks(now.masks);
+        let input = PolicyInput {
+            observations: now.observations,
+            mask: (!now.masks.is_empty()).then_some(&*now.masks),
+            state: &self.state,
+        };
         let mut output = PolicyOutput {
-            actions: &mut self.actions,
-            log_probabilities: &mut self.log_probabilities,
-            values: &mut self.values,
-            state: &mut [],
+            actions: now.actions,
+            log_probabilities: now.log_probabilities,
+            values: now.values,
+            state: &mut self.next_state,
         };
         self.policy.act(input, &mut output);
     }
 
-    /// Books the step of `env`, and returns the value to bootstrap from when its episode was truncated.
-    fn finish(&mut self, env: usize) -> f32 {
-        self.returns[env] += f64::from(self.storage.rewards[env]);
+    /// Books the step of `env`: an ended episode leaves its sums, the value to bootstrap from when it was truncated, and
+    /// an empty memory.
+    fn finish(&mut self, env: usize, now: &mut Part<'_>) {
+        self.returns[env] += f64::from(now.rewards[env]);
         self.lengths[env] += 1.0;
-        let end = self.storage.ends[env];
+        let end = now.ends[env];
+        self.fresh[env] = end != End::Running;
         if end == End::Running {
-            return 0.0;
+            return;
         }
         self.episodes.n += 1;
         self.episodes.n_terminated += usize::from(end == End::Terminated);
         self.episodes.total_return += self.returns[env];
         self.episodes.total_length += self.lengths[env];
         (self.returns[env], self.lengths[env]) = (0.0, 0.0);
-        let width = self.env.observation_spec().width();
-        let mut value = [0.0];
+        let (width, memory) = (self.env.observation_spec().width(), self.policy.state_width());
+        let state = &mut self.next_state[env * memory..(env + 1) * memory];
         if end == End::Truncated {
-            let last = &self.storage.terminal_observations[env * width..(env + 1) * width];
-            self.policy.values(last, &mut value);
+            let last = &self.terminal_observations[env * width..(env + 1) * width];
+            self.policy.values(last, state, &mut now.bootstraps[env..=env]);
         }
-        value[0]
+        state.fill(0.0);
     }
 }
 
-/// Fills `tape`, one thread a chunk.
-pub fn collect(chunks: &mut [Chunk], parameters: &[f32], tape: &mut Tape) -> EpisodeSums {
-    let horizon = tape.horizon;
-    let n_rows = tape.n_rows().max(1);
-    let (width, action_width) = (tape.observations.len() / n_rows, tape.actions.len() / n_rows);
-    let mut rest = Part {
-        observations: &mut tape.observations,
-        actions: &mut tape.actions,
-        log_probabilities: &mut tape.log_probabilities,
-        values: &mut tape.values,
-        next_values: &mut tape.next_values,
-        rewards: &mut tape.rewards,
-        ends: &mut tape.ends,
-    };
+/// Fills `tape`, one thread a chunk. Returns the sums over ended episodes, and the mean time a thread spent in its
+/// environments.
+pub fn collect(
+    chunks: &mut [Chunk],
+    parameters: &[f32],
+    tape: &mut Tape,
+    clock: &dyn Clock,
+) -> (EpisodeSums, Duration) {
+    let sizes: Vec<usize> = chunks.iter().map(|c| c.env.n_envs()).collect();
+    let cut = tape.memory.as_ref().map(|m| (m.length, m.burn_in));
+    let mut parts = parts(tape, &sizes);
     std::thread::scope(|scope| {
-        let mut last = None;
-        let n_chunks = chunks.len();
-        for (index, chunk) in chunks.iter_mut().enumerate() {
-            let rows = chunk.env.n_envs() * horizon;
-            let mut part = rest.take(rows, width, action_width);
-            if index + 1 == n_chunks {
-                last = Some((chunk, part));
-            } else {
-                scope.spawn(move || chunk.collect(horizon, parameters, &mut part));
-            }
+        let mut work = chunks.iter_mut().zip(&mut parts);
+        let mine = work.next();
+        for (chunk, parts) in work {
+            scope.spawn(move || chunk.collect(parameters, parts, cut, clock));
         }
         // The calling thread works too.
-        if let Some((chunk, mut part)) = last {
-            chunk.collect(horizon, parameters, &mut part);
+        if let Some((chunk, parts)) = mine {
+            chunk.collect(parameters, parts, cut, clock);
         }
     });
     let mut sums = EpisodeSums::default();
+    let (mut first, mut in_env, n_chunks) = (0, Duration::ZERO, chunks.len() as u32);
     for chunk in chunks {
+        in_env += chunk.in_env;
         sums.n += chunk.episodes.n;
         sums.n_terminated += chunk.episodes.n_terminated;
         sums.total_return += chunk.episodes.total_return;
         sums.total_length += chunk.episodes.total_length;
+        let n = chunk.env.n_envs();
+        tape.last_values[first..first + n].copy_from_slice(&chunk.last_values);
+        if let Some(memory) = &mut tape.memory {
+            let (own, all) = (n * memory.width, tape.n_envs * memory.width);
+            for (from, to) in chunk.states.chunks_exact(own).zip(memory.states.chunks_exact_mut(all)) {
+                to[first * memory.width..first * memory.width + own].copy_from_slice(from);
+            }
+        }
+        first += n;
     }
-    sums
+    (sums, in_env / n_chunks.max(1))
 }
 
-impl<'a> Part<'a> {
-    /// Cuts off the first `rows` rows.
-    fn take(&mut self, rows: usize, width: usize, action_width: usize) -> Part<'a> {
-        fn cut<'a, T>(slice: &mut &'a mut [T], n: usize) -> &'a mut [T] {
-            let (head, tail) = std::mem::take(slice).split_at_mut(n);
-            *slice = tail;
-            head
-        }
-        Part {
-            observations: cut(&mut self.observations, rows * width),
-            actions: cut(&mut self.actions, rows * action_width),
-            log_probabilities: cut(&mut self.log_probabilities, rows),
-            values: cut(&mut self.values, rows),
-            next_values: cut(&mut self.next_values, rows),
-            rewards: cut(&mut self.rewards, rows),
-            ends: cut(&mut self.ends, rows),
+/// The tape, cut by chunk and then by step.
+fn parts<'a>(tape: &'a mut Tape, sizes: &[usize]) -> Vec<Vec<Part<'a>>> {
+    let (n_rows, n_envs) = (tape.n_rows().max(1), tape.n_envs);
+    let mut fresh = tape.memory.as_mut().map_or(&mut [][..], |m| &mut m.fresh);
+    let widths = (tape.observations.len() / n_rows, tape.actions.len() / n_rows, tape.masks.len() / n_rows);
+    let (mut observations, mut actions, mut masks) =
+        (&mut tape.observations[..], &mut tape.actions[..], &mut tape.masks[..]);
+    let (mut log_probabilities, mut values) = (&mut tape.log_probabilities[..], &mut tape.values[..]);
+    let (mut rewards, mut ends, mut bootstraps) =
+        (&mut tape.rewards[..], &mut tape.ends[..], &mut tape.bootstraps[..]);
+    let mut out: Vec<Vec<Part<'a>>> = sizes.iter().map(|_| Vec::new()).collect();
+    let has_memory = usize::from(!fresh.is_empty());
+    for _ in 0..n_rows / n_envs.max(1) {
+        for (&n, parts) in sizes.iter().zip(&mut out) {
+            parts.push(Part {
+                observations: cut(&mut observations, n * widths.0),
+                actions: cut(&mut actions, n * widths.1),
+                masks: cut(&mut masks, n * widths.2),
+                log_probabilities: cut(&mut log_probabilities, n),
+                values: cut(&mut values, n),
+                rewards: cut(&mut rewards, n),
+                ends: cut(&mut ends, n),
+                bootstraps: cut(&mut bootstraps, n),
+                fresh: cut(&mut fresh, n * has_memory),
+            });
         }
     }
+    out
+}
+
+/// Cuts off the first `n`.
+fn cut<'a, T>(slice: &mut &'a mut [T], n: usize) -> &'a mut [T] {
+    let (head, tail) = std::mem::take(slice).split_at_mut(n);
+    *slice = tail;
+    head
 }

@@ -1,18 +1,25 @@
 //! Rollout, update, again.
 
+use std::time::Duration;
+
+use cambist_core::clock::Clock;
 use cambist_core::policy::ActionMode;
 use cambist_core::{ActionSpec, BatchedEnv};
 use cambist_nets::{FusedLearner, LearnError, Learner, init};
-use cambist_policy::{Activation, ActorCritic, ActorCriticSpec, Head, Instructions, MlpPolicy};
+use cambist_policy::{Activation, ActorCritic, ActorCriticSpec, AgentPolicy, Head, Instructions, Trunk};
 
 use crate::ppo::{PpoConfig, UpdateStats, update};
-use crate::rollout::{Chunk, EpisodeSums, Tape, collect};
+use crate::rollout::{Chunk, EpisodeSums, collect};
+use crate::scaling::RewardScale;
+use crate::tape::{Tape, TapeShape};
 
 /// What a training is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainerSpec {
     /// The algorithm's numbers.
     pub ppo: PpoConfig,
+    /// What actor and critic share.
+    pub trunk: Trunk,
     /// Columns of each hidden layer.
     pub hidden: Vec<usize>,
     /// Between layers.
@@ -48,12 +55,38 @@ pub enum TrainError<E: std::error::Error + 'static> {
     },
 }
 
+/// Where the time of an iteration went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Phases {
+    /// Stepping environments.
+    pub environment: Duration,
+    /// Choosing actions, and the rest of the rollout.
+    pub policy: Duration,
+    /// Estimating advantages.
+    pub advantage: Duration,
+    /// Learning.
+    pub update: Duration,
+}
+
+/// What one rollout and its update came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Iteration {
+    /// The update's scalars.
+    pub stats: UpdateStats,
+    /// Episodes that ended.
+    pub episodes: EpisodeSums,
+    /// Where the time went.
+    pub phases: Phases,
+}
+
 /// A running training.
 pub struct Trainer {
     spec: TrainerSpec,
     chunks: Vec<Chunk>,
+    shape: TapeShape,
     tape: Tape,
     learner: FusedLearner,
+    scale: Option<RewardScale>,
     n_done: u64,
 }
 
@@ -77,13 +110,17 @@ impl Trainer {
             first += n as u64;
         }
         let (observation, action) = (envs[0].0.observation_spec().width(), envs[0].0.action_spec());
+        let mask = envs[0].0.mask_width();
         let shape = ActorCriticSpec {
             observation,
+            trunk: spec.trunk,
             hidden: spec.hidden.clone(),
             activation: spec.activation,
             head: match action {
                 ActionSpec::Discrete { n } => Head::Categorical { n },
-                ActionSpec::Continuous { dim, .. } => Head::Gaussian { dim },
+                ActionSpec::Continuous { .. } | ActionSpec::Band { .. } => {
+                    Head::Gaussian { dim: action.head_width() }
+                }
             },
         };
         let fresh = init::orthogonal(&shape, spec.seed, spec.initial_log_deviation);
@@ -98,12 +135,24 @@ impl Trainer {
         let chunks = envs
             .into_iter()
             .map(|(env, first)| {
-                let policy = MlpPolicy::new(agent.clone(), ActionMode::Sampled, spec.seed, first);
+                let policy = AgentPolicy::new(agent.clone(), ActionMode::Sampled, spec.seed, first);
                 Chunk::new(env, policy, spec.seed)
             })
             .collect();
+        let shape = TapeShape {
+            n_envs: spec.n_envs,
+            horizon: spec.ppo.horizon,
+            observation,
+            action: action.width(),
+            mask,
+            state: spec.trunk.state_width(),
+            sequence_length: spec.ppo.sequence_length,
+            burn_in: spec.ppo.burn_in,
+        };
         Ok(Self {
-            tape: Tape::new(spec.n_envs, spec.ppo.horizon, observation, action.width()),
+            tape: Tape::new(shape),
+            shape,
+            scale: spec.ppo.scale_rewards.then(|| RewardScale::new(spec.n_envs, spec.ppo.gamma)),
             learner: FusedLearner::new(agent, spec.n_threads, Instructions::detect()),
             chunks,
             spec,
@@ -115,13 +164,36 @@ impl Trainer {
     ///
     /// # Errors
     /// When a gradient is not finite.
-    pub fn iterate(&mut self) -> Result<(UpdateStats, EpisodeSums), LearnError> {
-        let episodes = collect(&mut self.chunks, &self.learner.agent().parameters, &mut self.tape);
+    pub fn iterate(&mut self, clock: &dyn Clock) -> Result<Iteration, LearnError> {
+        let begun = clock.elapsed();
+        let (episodes, environment) =
+            collect(&mut self.chunks, &self.learner.agent().parameters, &mut self.tape, clock);
+        let collected = clock.elapsed();
+        if let Some(scale) = &mut self.scale {
+            scale.apply(&mut self.tape);
+        }
+        self.tape.estimate_advantages(self.spec.ppo.gamma, self.spec.ppo.gae_lambda);
+        let estimated = clock.elapsed();
+        let stats = self.learn()?;
+        let phases = Phases {
+            environment,
+            policy: (collected - begun).saturating_sub(environment),
+            advantage: estimated - collected,
+            update: clock.elapsed() - estimated,
+        };
+        Ok(Iteration { stats, episodes, phases })
+    }
+
+    /// Learns from the rollout collected last.
+    ///
+    /// # Errors
+    /// When a gradient is not finite.
+    fn learn(&mut self) -> Result<UpdateStats, LearnError> {
         let progress = self.n_done as f64 / self.spec.n_updates.max(1) as f64;
         let stats =
             update(&mut self.learner, &mut self.tape, &self.spec.ppo, self.spec.seed, self.n_done, progress)?;
         self.n_done += 1;
-        Ok((stats, episodes))
+        Ok(stats)
     }
 
     /// Updates done.
@@ -134,6 +206,19 @@ impl Trainer {
     #[must_use]
     pub fn steps_per_update(&self) -> u64 {
         self.tape.n_rows() as u64
+    }
+
+    /// Bytes a training takes that depend on environments E, horizon T, epochs K, and floats of observation O, action A
+    /// and state S: the tape, `E T (4 (O + A + 5) + 1 + masks)` and its sequences' states; the orders, `4 E T K`; the
+    /// chunks' buffers, `E (8 O + 12 S + 25)`; the network's outputs and features of a step, `4 E (heads + features)`.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let TapeShape { n_envs, horizon, observation, state, sequence_length, .. } = self.shape;
+        let spec = self.learner.agent().spec();
+        let orders = 4 * n_envs * horizon * self.spec.ppo.n_epochs / if state > 0 { sequence_length } else { 1 };
+        let features = if state > 0 { spec.trunk.features(observation) } else { 0 };
+        let chunks = n_envs * (8 * observation + 12 * state + 25) + 4 * n_envs * (spec.head.width() + features);
+        self.shape.bytes() + orders + chunks
     }
 
     /// The agent as it stands.

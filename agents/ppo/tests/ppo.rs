@@ -4,20 +4,22 @@
 use cambist_core::End::{self, Running, Terminated, Truncated};
 use cambist_core::rng::{Purpose, Stream};
 use cambist_nets::{OutputLoss, TileGradients, TileOutputs};
-use cambist_policy::Head;
-use cambist_ppo::ppo::{Objective, Trajectory, advantages};
-use cambist_ppo::{PpoConfig, Schedule, Tape};
+use cambist_policy::{Head, Instructions};
+use cambist_ppo::ppo::{Trajectories, advantages};
+use cambist_ppo::{Objective, PpoConfig, Schedule, Tape, TapeShape};
 
+/// Advantages of one environment; `next` holds the value after each truncation, and after the last row.
 fn gae(
     rewards: &[f32],
     values: &[f32],
-    next_values: &[f32],
+    next: &[f32],
     ends: &[End],
     gamma: f32,
     lambda: f32,
 ) -> Vec<f32> {
     let mut out = vec![0.0; rewards.len()];
-    advantages(&Trajectory { rewards, values, next_values, ends }, gamma, lambda, &mut out);
+    let last_values = &next[next.len() - 1..];
+    advantages(&Trajectories { rewards, values, ends, bootstraps: next, last_values }, gamma, lambda, &mut out);
     out
 }
 
@@ -68,11 +70,27 @@ const CONFIG: PpoConfig = PpoConfig {
     max_grad_norm: 0.5,
     target_kl: 0.0,
     normalise_advantage: true,
+    scale_rewards: false,
+    sequence_length: 1,
+    burn_in: 0,
 };
+
+fn tape(n: usize, head: Head) -> Tape {
+    Tape::new(TapeShape {
+        n_envs: n,
+        horizon: 1,
+        observation: 1,
+        action: head.action_width(),
+        mask: 0,
+        state: 0,
+        sequence_length: 1,
+        burn_in: 0,
+    })
+}
 
 fn random_tape(n: usize, head: Head) -> Tape {
     let mut stream = Stream::new(8, Purpose::Check, 0);
-    let mut tape = Tape::new(n, 1, 1, head.action_width());
+    let mut tape = tape(n, head);
     for row in 0..n {
         tape.actions[row] = match head {
             Head::Categorical { n } => stream.index(n) as f32,
@@ -106,6 +124,7 @@ fn the_objectives_gradient_agrees_with_finite_differences() {
                 head: head_out,
                 log_deviation: &rest[n..n + own],
                 values: &rest[..n],
+                instructions: Instructions::detect(),
             };
             let (mut d_head, mut d_log, mut d_values) = (vec![0.0; n * width], vec![0.0; own], vec![0.0; n]);
             let mut gradients =
@@ -144,14 +163,14 @@ fn the_clip_holds_on_the_right_side() {
         [(1.5f32, 1.0, false), (0.5, 1.0, true), (0.5, -1.0, false), (1.5, -1.0, true), (1.0, 1.0, true)]
     {
         let head = Head::Categorical { n: 2 };
-        let mut tape = Tape::new(1, 1, 1, 1);
+        let mut tape = tape(1, head);
         tape.advantages[0] = advantage;
         // Both choices have probability ½ now.
         tape.log_probabilities[0] = libm::logf(0.5 / ratio);
         let objective =
             Objective { config: &config, tape: &tape, head, n: 1, advantage_mean: 0.0, advantage_scale: 1.0 };
         let (mut d_head, mut d_values, mut sums) = ([0.0; 2], [0.0], [0.0; 8]);
-        let tile = TileOutputs { indices: &[0], head: &[0.0, 0.0], log_deviation: &[], values: &[0.0] };
+        let tile = TileOutputs { indices: &[0], head: &[0.0, 0.0], log_deviation: &[], values: &[0.0], instructions: Instructions::Plain };
         let mut gradients =
             TileGradients { head: &mut d_head, log_deviation: &mut [], values: &mut d_values };
         objective.tile(&tile, &mut gradients, &mut sums);

@@ -126,7 +126,9 @@ fn draw_actions(spec: ActionSpec, stream: &mut Stream, actions: &mut [f32]) {
     for action in actions {
         *action = match spec {
             ActionSpec::Discrete { n } => stream.index(n) as f32,
-            ActionSpec::Continuous { low, high, .. } => low + (high - low) * stream.uniform_f32(),
+            ActionSpec::Continuous { low, high, .. } | ActionSpec::Band { low, high } => {
+                low + (high - low) * stream.uniform_f32()
+            }
         };
     }
 }

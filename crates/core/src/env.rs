@@ -45,6 +45,15 @@ pub enum ActionSpec {
         /// Highest value that has an effect.
         high: f32,
     },
+    /// Two edges of a band, in either order and clipped to `[low, high]`: a position inside the band is held exactly, one
+    /// outside goes to the nearer edge. The form of the best policy under proportional costs (Davis & Norman 1990;
+    /// as a network's output, Imaki et al. 2021, arXiv 2103.01775).
+    Band {
+        /// Lowest position.
+        low: f32,
+        /// Highest position.
+        high: f32,
+    },
 }
 
 impl ActionSpec {
@@ -54,6 +63,7 @@ impl ActionSpec {
         match self {
             Self::Discrete { .. } => 1,
             Self::Continuous { dim, .. } => dim,
+            Self::Band { .. } => 2,
         }
     }
 
@@ -63,8 +73,20 @@ impl ActionSpec {
         match self {
             Self::Discrete { n } => n,
             Self::Continuous { dim, .. } => dim,
+            Self::Band { .. } => 2,
         }
     }
+}
+
+/// The position after a [band](ActionSpec::Band) action of `edges` over `held`; edges that are no numbers hold.
+#[must_use]
+pub fn in_band(edges: [f64; 2], low: f64, high: f64, held: f64) -> f64 {
+    let [a, b] = edges;
+    if a.is_nan() || b.is_nan() {
+        return held;
+    }
+    let (a, b) = (a.clamp(low, high), b.clamp(low, high));
+    held.max(a.min(b)).min(a.max(b))
 }
 
 /// What an observation holds: one name per column, in order.
@@ -104,6 +126,12 @@ pub trait BatchedEnv: Send {
     fn observation_spec(&self) -> &ObservationSpec;
     /// What an action is.
     fn action_spec(&self) -> ActionSpec;
+    /// Choices that can be forbidden: all of a discrete action's, or zero where nothing ever is.
+    fn mask_width(&self) -> usize {
+        0
+    }
+    /// Writes which choices the observations as they stand allow, `[n_envs × mask width]`.
+    fn masks(&self, _allowed: &mut [bool]) {}
     /// Starts every episode anew from `seed` and writes the first observations, `[n_envs × observation]`.
     fn reset(&mut self, seed: u64, observations: &mut [f32]);
     /// Takes `actions`, `[n_envs × action width]`, and writes what follows.

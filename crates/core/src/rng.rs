@@ -31,6 +31,7 @@ pub enum Purpose {
 }
 
 /// Philox4x32-10 of a 128-bit counter under a 64-bit key.
+#[inline(always)]
 #[must_use]
 pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     let [mut a, mut b, mut c, mut d] = counter;
@@ -44,6 +45,12 @@ pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
         k1 = k1.wrapping_add(WEYL[1]);
     }
     [a, b, c, d]
+}
+
+/// The middle of one of 2²³ equal parts of (0, 1).
+#[inline(always)]
+fn uniform_of(bits: u32) -> f32 {
+    ((bits >> 9) as f32 + 0.5) / (1u32 << 23) as f32
 }
 
 /// One stream of random numbers; `counter` is its whole state.
@@ -76,6 +83,29 @@ impl Stream {
         self.counter
     }
 
+    /// The stream `distance` indices further on, of the same seed and purpose and at the same counter.
+    #[must_use]
+    pub fn neighbour(&self, distance: u64) -> Self {
+        let mut out = Self { n_spare: 0, ..self.clone() };
+        out.lane = self.lane_at(distance);
+        out
+    }
+
+    #[inline(always)]
+    fn lane_at(&self, distance: u64) -> [u32; 2] {
+        let index = (u64::from(self.lane[0]) | (u64::from(self.lane[1] & 0xFFFF) << 32)).wrapping_add(distance);
+        [index as u32, (((index >> 32) as u32) & 0xFFFF) | (self.lane[1] & 0xFFFF_0000)]
+    }
+
+    /// What [`Stream::uniform_f32`] of the [neighbour](Stream::neighbour) returns; a loop over these vectorises.
+    #[inline(always)]
+    #[must_use]
+    pub fn neighbours_uniform(&self, distance: u64) -> f32 {
+        let lane = self.lane_at(distance);
+        let counter = [self.counter as u32, (self.counter >> 32) as u32, lane[0], lane[1]];
+        uniform_of(philox(counter, self.key)[0])
+    }
+
     /// The next 32 random bits.
     pub fn next_u32(&mut self) -> u32 {
         if self.n_spare == 0 {
@@ -100,7 +130,7 @@ impl Stream {
 
     /// Uniform in (0, 1), 24 bits, never the ends.
     pub fn uniform_f32(&mut self) -> f32 {
-        ((self.next_u32() >> 9) as f32 + 0.5) / (1u32 << 23) as f32
+        uniform_of(self.next_u32())
     }
 
     /// A whole number below `bound` without bias (Lemire 2019, "Fast random integer generation in an interval").
@@ -144,6 +174,18 @@ mod tests {
     use super::*;
 
     /// The known answers of Random123's `kat_vectors`.
+    #[test]
+    fn neighbours_are_the_streams_of_their_indices() {
+        let mut first = Stream::new(7, Purpose::Policy, u64::from(u32::MAX) - 1);
+        first.seek(48);
+        for distance in 0..5 {
+            let mut named = Stream::new(7, Purpose::Policy, u64::from(u32::MAX) - 1 + distance);
+            named.seek(48);
+            assert_eq!(named, first.neighbour(distance));
+            assert_eq!(named.uniform_f32(), first.neighbours_uniform(distance));
+        }
+    }
+
     #[test]
     fn known_answers() {
         assert_eq!(philox([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);

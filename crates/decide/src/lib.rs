@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use cambist_core::env::in_band;
 use cambist_core::{ActionSpec, ObservationSpec};
 pub use cambist_features::{FeatureView, Normaliser};
 use cambist_risk::{Approved, Limits, Order, Standing};
@@ -25,6 +26,8 @@ pub enum ActionKind {
     Discrete,
     /// Any target in [−1, 1].
     Continuous,
+    /// A band of targets: inside it the target held is held exactly.
+    Band,
 }
 
 /// How a target becomes units.
@@ -102,6 +105,7 @@ impl DecisionPath {
         match self.rules.action {
             ActionKind::Discrete => ActionSpec::Discrete { n: 3 },
             ActionKind::Continuous => ActionSpec::Continuous { dim: 1, low: -1.0, high: 1.0 },
+            ActionKind::Band => ActionSpec::Band { low: -1.0, high: 1.0 },
         }
     }
 
@@ -128,12 +132,30 @@ impl DecisionPath {
         rest[1] = 10.0 * share(account.unrealised);
     }
 
-    /// The target position an action asks for, in [−1, 1].
+    /// Choices that can be forbidden: all of a discrete action's where short targets are, else none.
     #[must_use]
-    pub fn target(&self, action: f32) -> f64 {
+    pub fn mask_width(&self) -> usize {
+        match self.action_spec() {
+            ActionSpec::Discrete { n } if self.rules.long_only => n,
+            _ => 0,
+        }
+    }
+
+    /// Writes which choices are allowed.
+    pub fn mask(&self, allowed: &mut [bool]) {
+        for (choice, allowed) in allowed.iter_mut().enumerate() {
+            *allowed = self.rules.action != ActionKind::Discrete || choice > 0 || !self.rules.long_only;
+        }
+    }
+
+    /// The target position an action asks for when `held` is, in [−1, 1].
+    #[must_use]
+    pub fn target(&self, action: &[f32], held: f64) -> f64 {
+        let number = |place: usize| action.get(place).map_or(f64::NAN, |&a| f64::from(a));
         let target = match self.rules.action {
-            ActionKind::Discrete => f64::from(action) - 1.0,
-            ActionKind::Continuous => f64::from(action),
+            ActionKind::Discrete => number(0) - 1.0,
+            ActionKind::Continuous => number(0),
+            ActionKind::Band => in_band([number(0), number(1)], -1.0, 1.0, held),
         };
         // What is no number asks for nothing.
         let target = if target.is_nan() { 0.0 } else { target.clamp(-1.0, 1.0) };
@@ -219,11 +241,24 @@ mod tests {
     #[test]
     fn actions_become_targets() {
         let discrete = path(DecisionRules { action: ActionKind::Discrete, ..RULES });
-        assert_eq!([0.0, 1.0, 2.0].map(|a| discrete.target(a)), [-1.0, 0.0, 1.0]);
+        assert_eq!([0.0, 1.0, 2.0].map(|a| discrete.target(&[a], 0.0)), [-1.0, 0.0, 1.0]);
         let long = path(DecisionRules { long_only: true, ..RULES });
         assert_eq!(
-            [-3.0, 0.3, 7.0, f32::NAN].map(|a| (long.target(a) * 10.0).round()),
+            [-3.0, 0.3, 7.0, f32::NAN].map(|a| (long.target(&[a], 0.0) * 10.0).round()),
             [0.0, 3.0, 10.0, 0.0]
         );
+        let band = path(DecisionRules { action: ActionKind::Band, ..RULES });
+        for (edges, held, target) in [
+            ([-0.5, 0.5], 0.1, 0.1),
+            ([-0.5, 0.5], 0.9, 0.5),
+            ([0.5, -0.5], -2.0, -0.5),
+            ([0.25, 7.0], 0.0, 0.25),
+            ([f32::NAN, 0.5], 0.7, 0.7),
+        ] {
+            assert_eq!(band.target(&edges, held), target, "{edges:?} over {held}");
+        }
+        let mut allowed = [true; 3];
+        path(DecisionRules { action: ActionKind::Discrete, long_only: true, ..RULES }).mask(&mut allowed);
+        assert_eq!(allowed, [false, true, true]);
     }
 }

@@ -187,3 +187,111 @@ fn draw_months(
     drop(root);
     Ok(())
 }
+
+/// One bar cut into named parts, with each one's share.
+///
+/// # Errors
+/// When the drawing library refuses.
+pub fn parts(title: &str, parts: &[(&str, f64)]) -> Result<String, ChartError> {
+    let mut svg = String::new();
+    draw_parts(&mut svg, title, parts)
+        .map_err(|e| ChartError { title: title.to_owned(), reason: e.to_string() })?;
+    Ok(svg)
+}
+
+fn draw_parts(svg: &mut String, title: &str, parts: &[(&str, f64)]) -> Result<(), Box<dyn std::error::Error>> {
+    let (left, width, top, height) = (20, SIZE.0 as i32 - 40, 40, 60);
+    let rows = parts.len() as i32;
+    let root = SVGBackend::with_string(svg, (SIZE.0, (top + height + 24 + 20 * rows) as u32)).into_drawing_area();
+    let text = |size: i32| ("sans-serif", size).into_font();
+    root.draw(&Text::new(title.to_owned(), (left, 10), text(16)))?;
+    let total: f64 = parts.iter().map(|p| p.1).sum();
+    let mut from = 0.0;
+    for (row, ((name, value), colour)) in (0i32..).zip(parts.iter().zip(COLOURS.iter().cycle())) {
+        let place = |v: f64| left + (f64::from(width) * v / total.max(1e-12)) as i32;
+        let corners = [(place(from), top), (place(from + value), top + height)];
+        root.draw(&Rectangle::new(corners, colour.mix(0.7).filled()))?;
+        let y = top + height + 16 + 20 * row;
+        root.draw(&Rectangle::new([(left, y), (left + 12, y + 12)], colour.mix(0.7).filled()))?;
+        let said = format!("{name}: {:.2} ms, {:.1} %", 1e3 * value, 100.0 * value / total.max(1e-12));
+        root.draw(&Text::new(said, (left + 20, y), text(13)))?;
+        from += value;
+    }
+    root.present()?;
+    drop(root);
+    Ok(())
+}
+
+/// A line over numbers.
+#[derive(Debug, Clone)]
+pub struct Curve {
+    /// Its name in the legend.
+    pub name: String,
+    /// Its points.
+    pub points: Vec<(f64, f64)>,
+    /// Which colour; curves may share one.
+    pub colour: usize,
+    /// Whether it is dashed.
+    pub dashed: bool,
+}
+
+/// Lines over numbers, with a legend beside them.
+///
+/// # Errors
+/// When the drawing library refuses.
+pub fn curves(title: &str, across: &str, up: &str, curves: &[Curve]) -> Result<String, ChartError> {
+    let mut svg = String::new();
+    draw_curves(&mut svg, title, across, up, curves)
+        .map_err(|e| ChartError { title: title.to_owned(), reason: e.to_string() })?;
+    Ok(svg)
+}
+
+fn draw_curves(
+    svg: &mut String,
+    title: &str,
+    across: &str,
+    up: &str,
+    curves: &[Curve],
+) -> Result<(), Box<dyn std::error::Error>> {
+    let root = SVGBackend::with_string(svg, (SIZE.0, 420)).into_drawing_area();
+    let range = |of: fn(&(f64, f64)) -> f64| {
+        let values = curves.iter().flat_map(|c| c.points.iter().map(of)).filter(|v| v.is_finite());
+        let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
+        if low < high { (low, high) } else { (low.min(0.0) - 1.0, high.max(0.0) + 1.0) }
+    };
+    let ((left, right), (low, high)) = (range(|p| p.0), range(|p| p.1));
+    let margin = 0.05 * (high - low);
+    let mut chart = ChartBuilder::on(&root)
+        .caption(title, ("sans-serif", 16))
+        .margin(8)
+        .margin_right(LEGEND + 30)
+        .x_label_area_size(36)
+        .y_label_area_size(56)
+        .build_cartesian_2d(left..right, (low - margin)..(high + margin))?;
+    chart
+        .configure_mesh()
+        .light_line_style(WHITE)
+        .bold_line_style(RGBColor(230, 230, 230))
+        .x_desc(across)
+        .y_desc(up)
+        .label_style(("sans-serif", 11))
+        .draw()?;
+    for (row, curve) in (0i32..).zip(curves) {
+        let colour = COLOURS[curve.colour % COLOURS.len()];
+        let (x, y) = ((SIZE.0 - LEGEND) as i32 - 24, 40 + 18 * row);
+        let (sample, points) = (vec![(x, y), (x + 18, y)], curve.points.iter().copied());
+        if curve.dashed {
+            chart.draw_series(DashedLineSeries::new(points, 5, 4, colour.stroke_width(1)))?;
+            root.draw(&PathElement::new(vec![(x, y), (x + 6, y)], colour.stroke_width(1)))?;
+            root.draw(&PathElement::new(vec![(x + 12, y), (x + 18, y)], colour.stroke_width(1)))?;
+        } else {
+            chart.draw_series(LineSeries::new(points, colour.stroke_width(2)))?;
+            root.draw(&PathElement::new(sample, colour.stroke_width(2)))?;
+        }
+        root.draw(&Text::new(curve.name.clone(), (x + 24, y - 5), ("sans-serif", 11).into_font()))?;
+    }
+    root.present()?;
+    drop(chart);
+    drop(root);
+    Ok(())
+}

@@ -1,18 +1,17 @@
 //! One account through a window, by the environment that trained: the only backtest there is.
 
 use cambist_core::env::StepStorage;
-use cambist_core::policy::{ActionMode, Policy, PolicyInput, PolicyOutput};
 use cambist_core::{BatchedEnv, End, MarketTape};
 use cambist_evaluate::Track;
 use cambist_market::{MarketEnv, Snapshot};
-use cambist_policy::{ActorCritic, MlpPolicy};
+use cambist_policy::{ActorCritic, Greedy};
 
-/// Steps `env` (one account) to its end; `act` sees the observation and the row, and names the action.
+/// Steps `env` (one account) to its end; `act` sees the observation and the row, and writes the action.
 pub fn backtest(
     env: &mut MarketEnv,
     tape: &MarketTape,
     name: &str,
-    mut act: impl FnMut(&[f32], usize) -> f32,
+    mut act: impl FnMut(&[f32], usize, &mut [f32]),
 ) -> Track {
     let mut storage = StepStorage::for_env(env);
     env.reset(0, &mut storage.observations);
@@ -27,9 +26,10 @@ pub fn backtest(
         ruined: false,
     };
     note(&mut track, tape, &env.snapshot(0));
+    let mut action = vec![0.0; env.action_spec().width()];
     while storage.ends[0] == End::Running {
-        let action = act(&storage.observations, env.snapshot(0).row);
-        env.step(&[action], &mut storage.buffers());
+        act(&storage.observations, env.snapshot(0).row, &mut action);
+        env.step(&action, &mut storage.buffers());
         note(&mut track, tape, &env.snapshot(0));
     }
     track.ruined = storage.ends[0] == End::Terminated;
@@ -51,17 +51,10 @@ fn note(track: &mut Track, tape: &MarketTape, snapshot: &Snapshot) {
 
 /// The greedy policy through `env`.
 pub fn backtest_policy(env: &mut MarketEnv, tape: &MarketTape, agent: &ActorCritic, name: &str) -> Track {
-    let mut policy = MlpPolicy::new(agent.clone(), ActionMode::Greedy, 0, 0);
-    backtest(env, tape, name, |observation, _| {
-        let (mut action, mut log_probability, mut value) = ([0.0], [0.0], [0.0]);
-        let input = PolicyInput { observations: observation, mask: None, state: &[] };
-        let mut output = PolicyOutput {
-            actions: &mut action,
-            log_probabilities: &mut log_probability,
-            values: &mut value,
-            state: &mut [],
-        };
-        policy.act(input, &mut output);
-        action[0]
+    let mut policy = Greedy::new(agent.clone(), 1);
+    let mut allowed = vec![true; env.mask_width()];
+    env.masks(&mut allowed);
+    backtest(env, tape, name, |observation, _, action| {
+        policy.act(observation, (!allowed.is_empty()).then_some(&allowed), action);
     })
 }

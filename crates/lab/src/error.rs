@@ -41,6 +41,12 @@ pub enum LabError {
     /// Reports.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] cambist_store::FileError),
+    /// A chart cannot be drawn.
+    #[error(transparent)]
+    Chart(#[from] cambist_evaluate::chart::ChartError),
     /// The environment breaks the contract.
     #[error(transparent)]
     Contract(#[from] cambist_core::check::EnvFault),

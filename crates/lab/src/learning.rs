@@ -5,16 +5,20 @@
 
 mod exercises;
 mod judge;
+mod memory;
 mod oracle;
+mod picture;
 
 use cambist_analytic::{ParameterError, SignalEnv, SignalMarket};
 use cambist_core::BatchedEnv;
 use cambist_core::clock::Clock;
-use cambist_policy::{Activation, ActorCritic};
+use cambist_policy::{Activation, ActorCritic, Trunk};
 use cambist_ppo::{PpoConfig, Schedule, TrainError, Trainer, TrainerSpec};
 
-pub use exercises::{Exercise, LearningRequest, Row, check_learning};
-pub use judge::{Judged, judge_signal};
+pub use exercises::{Exercise, LearningRequest, Row, Unit, check_learning};
+pub use judge::{Best, Judged, judge_signal};
+pub use memory::{Classic, Earned, learn_classic, learn_memory};
+pub use picture::write_pictures;
 pub use oracle::{NullResult, OracleMarket, OracleResult};
 
 /// Episodes of a judgement.
@@ -59,6 +63,12 @@ pub enum LearningError {
     /// The synthetic tape could not be made.
     #[error(transparent)]
     Data(#[from] cambist_data::DataError),
+    /// There is no closed form.
+    #[error("the best policy of this market is not known")]
+    Unsolved,
+    /// A chart cannot be drawn.
+    #[error(transparent)]
+    Chart(#[from] cambist_evaluate::chart::ChartError),
     /// Learning failed.
     #[error(transparent)]
     Learn(#[from] cambist_nets::LearnError),
@@ -83,7 +93,11 @@ fn settings(budget: &Budget, seed: u64) -> TrainerSpec {
             max_grad_norm: 0.5,
             target_kl: 0.0,
             normalise_advantage: true,
+            scale_rewards: false,
+            sequence_length: 1,
+            burn_in: 0,
         },
+        trunk: Trunk::None,
         hidden: vec![32, 32],
         activation: Activation::Tanh,
         initial_log_deviation: -0.7,
@@ -94,33 +108,39 @@ fn settings(budget: &Budget, seed: u64) -> TrainerSpec {
     }
 }
 
-/// Trains on `market` from `seed` and judges. `on_update` hears how many of how many updates are done, and may end the
-/// training by returning false.
+/// Trains by `spec` in the environments of `make`: the agent, steps and seconds.
+fn train_in(
+    spec: TrainerSpec,
+    make: &memory::Make<'_>,
+    clock: &dyn Clock,
+    on_update: &mut dyn FnMut(u64, u64) -> bool,
+) -> Result<(ActorCritic, u64, f64), LearningError> {
+    let n_updates = spec.n_updates;
+    let begun = clock.elapsed();
+    let mut trainer = Trainer::new(spec, &|n, first| Ok::<_, memory::Never>(make(n, first)), None)?;
+    while trainer.n_done() < n_updates && on_update(trainer.n_done(), n_updates) {
+        trainer.iterate(clock)?;
+    }
+    let seconds = (clock.elapsed() - begun).as_secs_f64();
+    Ok((trainer.agent().clone(), trainer.n_done() * trainer.steps_per_update(), seconds))
+}
+
+/// Trains on `market`, whose `best` policy is known, from `seed` and judges. `on_update` hears how many of how many
+/// updates are done, and may end the training by returning false.
 ///
 /// # Errors
 /// When a parameter is out of range or learning fails.
 pub fn learn_signal(
     market: SignalMarket,
+    best: &(Best, f64, f64),
     seed: u64,
     budget: &Budget,
     clock: &dyn Clock,
     on_update: &mut dyn FnMut(u64, u64) -> bool,
 ) -> Result<(SignalResult, ActorCritic), LearningError> {
     let market = market.checked()?;
-    let make = |n, first| {
-        Ok::<_, std::convert::Infallible>(
-            Box::new(SignalEnv::new(market, n, first, 1000)) as Box<dyn BatchedEnv>
-        )
-    };
-    let spec = settings(budget, seed);
-    let n_updates = spec.n_updates;
-    let begun = clock.elapsed();
-    let mut trainer = Trainer::new(spec, &make, None)?;
-    while trainer.n_done() < n_updates && on_update(trainer.n_done(), n_updates) {
-        trainer.iterate()?;
-    }
-    let seconds = (clock.elapsed() - begun).as_secs_f64();
-    let judged = judge_signal(market, trainer.agent(), budget.n_threads);
-    let steps = trainer.n_done() * trainer.steps_per_update();
-    Ok((SignalResult { seed, judged, steps, seconds }, trainer.agent().clone()))
+    let make = |n, first| Box::new(SignalEnv::new(market, n, first, 1000)) as Box<dyn BatchedEnv>;
+    let (agent, steps, seconds) = train_in(settings(budget, seed), &make, clock, on_update)?;
+    let judged = judge_signal(market, best, &agent, budget.n_threads);
+    Ok((SignalResult { seed, judged, steps, seconds }, agent))
 }

@@ -4,6 +4,7 @@ pub mod artefact;
 pub mod backtest;
 pub mod bars;
 pub mod baselines;
+pub mod bench;
 pub mod check;
 pub mod config;
 pub mod error;

@@ -201,6 +201,10 @@ impl Observer for Logged<'_> {
             ("train/learning_rate", stats.learning_rate),
             ("train/policy_std", stats.policy_std),
             ("time/steps_per_second", progress.steps_per_second),
+            ("time/environment_s", progress.phases.environment.as_secs_f64()),
+            ("time/policy_s", progress.phases.policy.as_secs_f64()),
+            ("time/advantage_s", progress.phases.advantage.as_secs_f64()),
+            ("time/update_s", progress.phases.update.as_secs_f64()),
             ("time/fold", progress.fold.0 as f64),
         ];
         if let Some(sharpe) = progress.validation_sharpe {

@@ -9,7 +9,7 @@ use cambist_evaluate::windows::Fold;
 use cambist_features::Normaliser;
 use cambist_market::{MarketEnv, MarketError};
 use cambist_policy::ActorCritic;
-use cambist_ppo::{Trainer, UpdateStats};
+use cambist_ppo::{Iteration, Phases, Trainer, UpdateStats};
 
 use crate::backtest::backtest_policy;
 use crate::config::Config;
@@ -33,6 +33,8 @@ pub struct Progress {
     pub ruined: f64,
     /// The update's scalars.
     pub stats: UpdateStats,
+    /// Where the update's time went.
+    pub phases: Phases,
     /// Annual Sharpe ratio on the validation window, when it was looked at.
     pub validation_sharpe: Option<f64>,
 }
@@ -91,7 +93,7 @@ pub fn train(
     let mut stopped = false;
     let begun = clock.elapsed();
     while trainer.n_done() < n_updates && !stopped {
-        let (stats, episodes) = trainer.iterate()?;
+        let Iteration { stats, episodes, phases } = trainer.iterate(clock)?;
         let done = trainer.n_done();
         let mut validation_sharpe = None;
         if done.is_multiple_of(config.raw.ppo.validate_every) || done == n_updates {
@@ -112,6 +114,7 @@ pub fn train(
             episode_return: episodes.total_return / n,
             ruined: episodes.n_terminated as f64 / n,
             stats,
+            phases,
             validation_sharpe,
         };
         stopped = !observer.update(&progress)?;

@@ -1,5 +1,6 @@
-//! The environment of markets A and B.
+//! The environment of markets A, B and C.
 
+use cambist_core::env::in_band;
 use cambist_core::rng::{Purpose, Stream};
 use cambist_core::{ActionSpec, BatchedEnv, End, ObservationSpec, StepBuffers};
 
@@ -7,7 +8,8 @@ use crate::{MarketKind, SignalMarket};
 
 /// `n_envs` episodes of a fixed number of steps, each truncated.
 ///
-/// The observation is `(p/√V, π/scale)`, the action on A is `x/scale`, on B one of −M, 0, +M; rewards are divided by
+/// The observation is `(p/√V, π/scale)`, the action on A is `x/scale`, on B one of −M, 0, +M, on C the
+/// edges of a band in units of scale; rewards are divided by
 /// `√V · scale`, so that every market looks alike to a learner whatever its parameters.
 #[derive(Debug, Clone)]
 pub struct SignalEnv {
@@ -20,6 +22,9 @@ pub struct SignalEnv {
     spec: ObservationSpec,
     states: Vec<State>,
 }
+
+/// Largest position, in scales.
+const BOUND: f64 = 5.0;
 
 #[derive(Debug, Clone, Copy, Default)]
 struct State {
@@ -73,21 +78,28 @@ impl SignalEnv {
         self.states[index].reward
     }
 
-    /// The position an action asks for.
+    /// The position an action asks for when `held` is.
     #[must_use]
-    pub fn position_of(&self, action: f32) -> f64 {
+    pub fn position_of(&self, action: &[f32], held: f64) -> f64 {
+        let first = action.first().map_or(0.0, |&a| f64::from(a));
         match self.market.kind {
-            MarketKind::Quadratic { .. } => f64::from(action) * self.scale,
-            MarketKind::Proportional { cap, .. } => (f64::from(action) - 1.0) * cap,
+            MarketKind::Quadratic { .. } => first.clamp(-BOUND, BOUND) * self.scale,
+            MarketKind::Proportional { cap, .. } => (first - 1.0) * cap,
+            // Held to the bit when inside: the band is compared in the market's own units.
+            MarketKind::Banded { .. } => {
+                let second = action.get(1).map_or(first, |&a| f64::from(a));
+                let bound = BOUND * self.scale;
+                in_band([first * self.scale, second * self.scale], -bound, bound, held)
+            }
         }
     }
 
     /// The action that asks for a position.
     #[must_use]
-    pub fn action_for(&self, position: f64) -> f32 {
+    pub fn action_for(&self, position: f64) -> [f32; 2] {
         match self.market.kind {
-            MarketKind::Quadratic { .. } => (position / self.scale) as f32,
-            MarketKind::Proportional { cap, .. } => (position / cap + 1.0).round() as f32,
+            MarketKind::Quadratic { .. } | MarketKind::Banded { .. } => [(position / self.scale) as f32; 2],
+            MarketKind::Proportional { cap, .. } => [(position / cap + 1.0).round() as f32; 2],
         }
     }
 
@@ -127,8 +139,11 @@ impl BatchedEnv for SignalEnv {
 
     fn action_spec(&self) -> ActionSpec {
         match self.market.kind {
-            MarketKind::Quadratic { .. } => ActionSpec::Continuous { dim: 1, low: -5.0, high: 5.0 },
+            MarketKind::Quadratic { .. } => {
+                ActionSpec::Continuous { dim: 1, low: -BOUND as f32, high: BOUND as f32 }
+            },
             MarketKind::Proportional { .. } => ActionSpec::Discrete { n: 3 },
+            MarketKind::Banded { .. } => ActionSpec::Band { low: -BOUND as f32, high: BOUND as f32 },
         }
     }
 
@@ -141,12 +156,9 @@ impl BatchedEnv for SignalEnv {
     }
 
     fn step(&mut self, actions: &[f32], out: &mut StepBuffers<'_>) {
-        for (index, &action) in actions.iter().enumerate().take(self.states.len()) {
-            let action = match self.action_spec() {
-                ActionSpec::Continuous { low, high, .. } => action.clamp(low, high),
-                ActionSpec::Discrete { .. } => action,
-            };
-            let x = self.position_of(action);
+        let width = self.action_spec().width();
+        for (index, action) in actions.chunks_exact(width).enumerate().take(self.states.len()) {
+            let x = self.position_of(action, self.states[index].position);
             let State { p, position, step, episode, .. } = self.states[index];
             let reward = self.market.reward(p, x, position);
             let step = step + 1;

@@ -3,11 +3,17 @@
 //! All share one signal, `p' = ρ p + s ε`, of variance `V = s²/(1 − ρ²)`. The agent sees `(p, π)`, signal and position,
 //! and chooses the new position `x`. The optimum is computed from the parameters ([`optimum`]), never from a table.
 
+pub mod band;
+pub mod classic;
 pub mod env;
+pub mod memory;
 pub mod optimum;
 mod quadrature;
 
+pub use band::BandPolicy;
+pub use classic::{CartPole, Pendulum};
 pub use env::SignalEnv;
+pub use memory::MemoryEnv;
 pub use optimum::{LinearPolicy, OracleRule, ThresholdPolicy};
 
 use serde::{Deserialize, Serialize};
@@ -46,6 +52,13 @@ pub enum MarketKind {
         /// Position cap.
         cap: f64,
     },
+    /// C: `r = p x − λ x² − ψ |x − π|`, any x; the action is a band.
+    Banded {
+        /// Price of risk.
+        lambda: f64,
+        /// Proportional cost.
+        psi: f64,
+    },
 }
 
 /// A market: signal and reward.
@@ -82,6 +95,12 @@ impl SignalMarket {
         Self { signal: Self::base_signal(), kind: MarketKind::Proportional { psi: 4.0, cap: 2.0 } }
     }
 
+    /// Market C at the base parameters: λ = 0.3, ψ = 4.
+    #[must_use]
+    pub fn banded() -> Self {
+        Self { signal: Self::base_signal(), kind: MarketKind::Banded { lambda: 0.3, psi: 4.0 } }
+    }
+
     fn base_signal() -> Signal {
         Signal { rho: 0.9, s: 0.2f64.sqrt() }
     }
@@ -106,6 +125,10 @@ impl SignalMarket {
                 check("psi", psi, psi >= 0.0, "zero or more")?;
                 check("cap", cap, cap > 0.0, "positive")?;
             }
+            MarketKind::Banded { lambda, psi } => {
+                check("lambda", lambda, lambda > 0.0, "positive")?;
+                check("psi", psi, psi >= 0.0, "zero or more")?;
+            }
         }
         Ok(self)
     }
@@ -118,10 +141,12 @@ impl SignalMarket {
                 p * x - lambda * x * x - phi * (x - position) * (x - position)
             }
             MarketKind::Proportional { psi, .. } => p * x - psi * (x - position).abs(),
+            MarketKind::Banded { lambda, psi } => p * x - lambda * x * x - psi * (x - position).abs(),
         }
     }
 
-    /// The spread of sensible positions: the optimum's standard deviation on A, the cap on B.
+    /// The spread of sensible positions: the optimum's standard deviation on A, the cap on B, on C the standard deviation
+    /// of the optimum without cost, `√V / 2λ`.
     #[must_use]
     pub fn position_scale(&self) -> f64 {
         match self.kind {
@@ -129,6 +154,7 @@ impl SignalMarket {
                 LinearPolicy::optimal(self).map_or(1.0, |policy| policy.spread(&self.signal))
             }
             MarketKind::Proportional { cap, .. } => cap,
+            MarketKind::Banded { lambda, .. } => self.signal.variance().sqrt() / (2.0 * lambda),
         }
     }
 }

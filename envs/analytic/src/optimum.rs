@@ -63,7 +63,7 @@ pub struct ThresholdPolicy {
 }
 
 const GRID_POINTS: usize = 1601;
-const GRID_DEVIATIONS: f64 = 6.5;
+pub(crate) const GRID_DEVIATIONS: f64 = 6.5;
 const NODES: usize = 41;
 const TOLERANCE: f64 = 1e-12;
 
@@ -133,12 +133,12 @@ impl ThresholdPolicy {
     }
 }
 
-fn normal_density(z: f64) -> f64 {
+pub(crate) fn normal_density(z: f64) -> f64 {
     libm::exp(-0.5 * z * z) / std::f64::consts::TAU.sqrt()
 }
 
 /// Linear between grid points, straight on beyond the ends.
-fn interpolate(grid: &[f64], values: &[f64], x: f64) -> f64 {
+pub(crate) fn interpolate(grid: &[f64], values: &[f64], x: f64) -> f64 {
     let step = grid[1] - grid[0];
     let place = ((x - grid[0]) / step).clamp(0.0, (grid.len() - 2) as f64);
     let index = (place as usize).min(grid.len() - 2);

@@ -1,7 +1,7 @@
 //! The closed forms against simulation through the environment, and the environment against the contract.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use cambist_analytic::{LinearPolicy, SignalEnv, SignalMarket, ThresholdPolicy};
+use cambist_analytic::{BandPolicy, LinearPolicy, SignalEnv, SignalMarket, ThresholdPolicy};
 use cambist_core::check::check_env;
 use cambist_core::env::StepStorage;
 use cambist_core::{BatchedEnv, End};
@@ -13,10 +13,11 @@ fn mean_reward(market: SignalMarket, act: impl Fn(f64, f64) -> f64) -> f64 {
     env.reset(1, &mut storage.observations);
     let mut sum = 0.0;
     loop {
+        let width = env.action_spec().width();
         let actions: Vec<f32> = (0..n_envs)
-            .map(|i| {
+            .flat_map(|i| {
                 let (p, position) = env.state(i);
-                env.action_for(act(p, position))
+                env.action_for(act(p, position)).into_iter().take(width)
             })
             .collect();
         env.step(&actions, &mut storage.buffers());
@@ -37,11 +38,15 @@ fn simulated_values_are_the_exact_ones() {
     let best = ThresholdPolicy::optimal(&market).unwrap();
     let value = mean_reward(market, |p, position| best.act(p, position));
     assert!((value / best.value() - 1.0).abs() < 0.01, "{value}");
+    let market = SignalMarket::banded();
+    let best = BandPolicy::optimal(&market).unwrap();
+    let value = mean_reward(market, |p, position| best.act(p, position));
+    assert!((value / best.value() - 1.0).abs() < 0.02, "{value}");
 }
 
 #[test]
 fn the_contract_holds() {
-    for market in [SignalMarket::quadratic(), SignalMarket::proportional()] {
+    for market in [SignalMarket::quadratic(), SignalMarket::proportional(), SignalMarket::banded()] {
         let report = check_env(&|| Box::new(SignalEnv::new(market, 3, 0, 50)), 7, 300).unwrap();
         assert_eq!((report.n_truncated, report.n_terminated), (18, 0));
     }

@@ -186,11 +186,11 @@ impl MarketEnv {
     }
 
     /// One bar of one environment: order at the open, carry to the close. Returns the reward.
-    fn advance(&mut self, index: usize, action: f32) -> f32 {
+    fn advance(&mut self, index: usize, action: &[f32]) -> f32 {
         let Self { spec, courses, .. } = self;
         let course = &mut courses[index];
         let before = course.ledger.equity();
-        let target = spec.path.target(action);
+        let target = spec.path.target(action, course.held_target);
         let order = spec.path.order(target, &account(course));
         let tape = &spec.tape;
         let next = course.row + 1;
@@ -262,6 +262,16 @@ impl BatchedEnv for MarketEnv {
         self.spec.path.action_spec()
     }
 
+    fn mask_width(&self) -> usize {
+        self.spec.path.mask_width()
+    }
+
+    fn masks(&self, allowed: &mut [bool]) {
+        for row in allowed.chunks_exact_mut(self.mask_width().max(1)) {
+            self.spec.path.mask(row);
+        }
+    }
+
     fn reset(&mut self, seed: u64, observations: &mut [f32]) {
         self.seed = seed;
         let width = self.observation_spec().width();
@@ -274,7 +284,8 @@ impl BatchedEnv for MarketEnv {
 
     fn step(&mut self, actions: &[f32], out: &mut StepBuffers<'_>) {
         let width = self.observation_spec().width();
-        for (index, &action) in actions.iter().enumerate().take(self.courses.len()) {
+        let action_width = self.action_spec().width();
+        for (index, action) in actions.chunks_exact(action_width).enumerate().take(self.courses.len()) {
             let row = &mut out.observations[index * width..(index + 1) * width];
             if self.courses[index].end == End::Running {
                 out.rewards[index] = self.advance(index, action);

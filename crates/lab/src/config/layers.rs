@@ -81,6 +81,26 @@ impl Layers {
         Ok(Self { path: path.to_owned(), file, set })
     }
 
+    /// The reference PPO work, with `sets` over it.
+    ///
+    /// # Errors
+    /// As [`Layers::read`].
+    pub fn reference_ppo(sets: &[String]) -> Result<Self, ConfigError> {
+        Self::parse("the reference PPO work", super::REFERENCE_PPO, sets)
+    }
+
+    /// These layers with further `sets` over them.
+    ///
+    /// # Errors
+    /// As [`Layers::read`].
+    pub fn with(&self, sets: &[&str]) -> Result<Self, ConfigError> {
+        let sets: Vec<String> = sets.iter().map(|s| (*s).to_owned()).collect();
+        let over = Self::parse(&self.path, "", &sets)?;
+        let mut out = self.clone();
+        lay(&mut out.set, over.set);
+        Ok(out)
+    }
+
     /// The raw config.
     ///
     /// # Errors

@@ -15,6 +15,9 @@ pub use validate::{Config, DataSource};
 /// The config of `cambist train` without a config: the built-in regime market.
 pub const BUILT_IN: &str = include_str!("../../../../configs/regime.toml");
 
+/// The reference PPO work, by which trainers are compared.
+pub const REFERENCE_PPO: &str = include_str!("../../../../configs/reference_ppo.toml");
+
 /// What is wrong with a config.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ConfigError {

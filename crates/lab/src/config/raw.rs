@@ -218,13 +218,16 @@ pub enum Action {
     Discrete,
     /// Any target in [-1, 1].
     Continuous,
+    /// A band of targets.
+    Band,
 }
 
 /// From action to order.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawDecision {
-    /// `discrete` for full short, flat, full long; `continuous` for any target in [-1, 1].
+    /// `discrete` for full short, flat, full long; `continuous` for any target in [-1, 1]; `band` for two
+    /// edges between which the target held is held exactly, as proportional costs want it.
     pub action: Action,
     /// Targets nearer than this to the one held are not traded.
     pub dead_band: f64,
@@ -267,15 +270,33 @@ pub enum Activation {
     Tanh,
     /// max(x, 0).
     Relu,
+    /// x / (1 + e^-x).
+    Silu,
 }
 
-/// Actor and critic, two perceptrons of the same hidden layers.
+/// What actor and critic share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Trunk {
+    /// Nothing but the observation.
+    None,
+    /// A gated recurrent unit.
+    Gru,
+    /// A long short-term memory.
+    Lstm,
+}
+
+/// A shared trunk, and behind it actor and critic, two perceptrons of the same hidden layers.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawNetwork {
+    /// What actor and critic share: `none`, `gru` or `lstm`.
+    pub trunk: Trunk,
+    /// Units of the trunk.
+    pub trunk_width: usize,
     /// Width of each hidden layer.
     pub hidden: Vec<usize>,
-    /// `tanh` or `relu`.
+    /// `tanh`, `relu` or `silu`.
     pub activation: Activation,
     /// Log deviation a continuous policy begins with.
     pub initial_log_deviation: f64,
@@ -283,7 +304,13 @@ pub struct RawNetwork {
 
 impl Default for RawNetwork {
     fn default() -> Self {
-        Self { hidden: vec![64, 64], activation: Activation::Tanh, initial_log_deviation: -0.7 }
+        Self {
+            trunk: Trunk::None,
+            trunk_width: 128,
+            hidden: vec![64, 64],
+            activation: Activation::Tanh,
+            initial_log_deviation: -0.7,
+        }
     }
 }
 
@@ -336,6 +363,14 @@ pub struct RawPpo {
     pub target_kl: f64,
     /// Whether advantages are normalised in each minibatch.
     pub normalise_advantage: bool,
+    /// Whether rewards are divided by the running deviation of the discounted return; only in training.
+    pub scale_rewards: bool,
+    /// Steps a gradient flows back through a trunk with memory; it must divide the horizon.
+    #[schemars(extend("unit" = "steps"))]
+    pub sequence_length: usize,
+    /// Steps before a sequence that only bring the memory up to date.
+    #[schemars(extend("unit" = "steps"))]
+    pub burn_in: usize,
     /// Updates between looks at the validation window; the weights with the best Sharpe ratio there are kept.
     #[schemars(extend("unit" = "updates"))]
     pub validate_every: u64,
@@ -360,6 +395,9 @@ impl Default for RawPpo {
             max_grad_norm: 0.5,
             target_kl: 0.0,
             normalise_advantage: true,
+            scale_rewards: false,
+            sequence_length: 16,
+            burn_in: 0,
             validate_every: 10,
         }
     }

@@ -148,6 +148,7 @@ pub(super) fn decision(raw: &RawConfig, engine: &EngineRules) -> Result<Decision
         action: match d.action {
             raw::Action::Discrete => ActionKind::Discrete,
             raw::Action::Continuous => ActionKind::Continuous,
+            raw::Action::Band => ActionKind::Band,
         },
         dead_band: d.dead_band,
         long_only: d.long_only,
@@ -178,6 +179,23 @@ pub(super) fn check_ppo(raw: &RawConfig) -> Result<(), ConfigError> {
         p.minibatch_size,
         format!("a divisor of ppo.n_envs x ppo.horizon, {rows}"),
     )?;
+    if raw.network.trunk != raw::Trunk::None {
+        let width = raw.network.trunk_width;
+        require((1..=8192).contains(&width), "network.trunk_width", width, "from 1 to 8192")?;
+        let length = p.sequence_length;
+        require(
+            length > 0 && p.horizon.is_multiple_of(length),
+            "ppo.sequence_length",
+            length,
+            format!("a divisor of ppo.horizon, {}", p.horizon),
+        )?;
+        require(
+            p.minibatch_size.is_multiple_of(length),
+            "ppo.minibatch_size",
+            p.minibatch_size,
+            format!("a multiple of ppo.sequence_length, {length}: a minibatch holds whole sequences"),
+        )?;
+    }
     for (field, value) in [("ppo.gamma", p.gamma), ("ppo.gae_lambda", p.gae_lambda)] {
         require((0.0..=1.0).contains(&value), field, value, "from 0 to 1")?;
     }

@@ -233,17 +233,31 @@ impl Config {
                 max_grad_norm: ppo.max_grad_norm as f32,
                 target_kl: ppo.target_kl as f32,
                 normalise_advantage: ppo.normalise_advantage,
+                scale_rewards: ppo.scale_rewards,
+                sequence_length: ppo.sequence_length,
+                burn_in: ppo.burn_in,
             },
+            trunk: self.trunk(),
             hidden: self.raw.network.hidden.clone(),
             activation: match self.raw.network.activation {
                 raw::Activation::Tanh => cambist_policy::Activation::Tanh,
                 raw::Activation::Relu => cambist_policy::Activation::Relu,
+                raw::Activation::Silu => cambist_policy::Activation::Silu,
             },
             initial_log_deviation: self.raw.network.initial_log_deviation as f32,
             n_envs: ppo.n_envs,
             n_updates: ppo.total_steps.div_ceil(per_update),
             seed: self.raw.run.seed,
             n_threads,
+        }
+    }
+
+    fn trunk(&self) -> cambist_policy::Trunk {
+        let width = self.raw.network.trunk_width;
+        match self.raw.network.trunk {
+            raw::Trunk::None => cambist_policy::Trunk::None,
+            raw::Trunk::Gru => cambist_policy::Trunk::Gru { width },
+            raw::Trunk::Lstm => cambist_policy::Trunk::Lstm { width },
         }
     }
 

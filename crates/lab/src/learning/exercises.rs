@@ -5,7 +5,10 @@ use cambist_core::clock::Clock;
 use cambist_policy::ActorCritic;
 use serde::Serialize;
 
-use super::{Budget, LearningError, NullResult, OracleMarket, OracleResult, SignalResult, learn_signal};
+use super::{
+    Best, Budget, Classic, Earned, LearningError, NullResult, OracleMarket, OracleResult, SignalResult,
+    learn_classic, learn_memory, learn_signal,
+};
 
 /// What is learned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,10 +17,18 @@ pub enum Exercise {
     Quadratic,
     /// Market B.
     Proportional,
+    /// Market C.
+    Banded,
     /// The next return is leaked.
     Oracle,
     /// The leak is gone.
     Null,
+    /// A sign pays k bars after it was shown, once with memory and once without.
+    Memory,
+    /// Balance a pole.
+    CartPole,
+    /// Swing a pendulum up.
+    Pendulum,
 }
 
 /// Which exercises, how often, with which parameters.
@@ -33,21 +44,33 @@ pub struct LearningRequest {
     pub rho: f64,
     /// Its noise.
     pub s: f64,
-    /// A: price of risk.
+    /// A, C: price of risk.
     pub lambda: f64,
     /// A: quadratic cost.
     pub phi: f64,
-    /// B: proportional cost.
+    /// B, C: proportional cost.
     pub psi: f64,
     /// B: position cap.
     pub cap: f64,
+    /// Memory: bars to remember, each a training of its own.
+    pub lags: Vec<u32>,
+}
+
+/// What a row's numbers are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    /// Shares of what is best.
+    Share,
+    /// Returns of episodes.
+    Return,
 }
 
 /// One exercise over its seeds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
     /// Its name.
-    pub market: &'static str,
+    pub market: String,
     /// Seeds trained.
     pub n_seeds: usize,
     /// Mean share of g*; of the null, mean |position| left.
@@ -58,7 +81,8 @@ pub struct Row {
     pub standard_error: Option<f64>,
     /// Of the null: the largest cost left over the cost before.
     pub cost_left: Option<f64>,
-    /// Mean of the learned rule's number: on B the threshold, on A the weight of the signal.
+    /// Mean of the learned rule's number: on A the weight of the signal, on B the threshold, on C the mean distance of the
+    /// edges from the optimum's.
     pub learned_rule: Option<f64>,
     /// The exact one.
     pub exact_rule: Option<f64>,
@@ -70,13 +94,34 @@ pub struct Row {
     pub seconds: f64,
     /// Whether it was reached.
     pub passed: bool,
+    /// What mean, worst and standard error are in.
+    pub unit: Unit,
+    /// The first seed's policy over the optimal one, as SVG.
+    #[serde(skip)]
+    pub picture: Option<String>,
 }
 
-const NEEDED_A: f64 = 0.97;
-const NEEDED_B: f64 = 0.95;
-const NEEDED_ORACLE: f64 = 0.95;
+/// What a market's mean share of g* must reach, the worst seed's, and the distance of the learned rule's number from the
+/// exact one.
+#[derive(Debug, Clone, Copy)]
+struct Needed {
+    mean: f64,
+    worst: f64,
+    rule: f64,
+}
+
+const NEEDED_A: Needed = Needed { mean: 0.98, worst: 0.96, rule: f64::INFINITY };
+const NEEDED_B: Needed = Needed { mean: 0.98, worst: 0.96, rule: 0.08 };
+const NEEDED_C: Needed = Needed { mean: 0.97, worst: 0.0, rule: 0.10 };
+const NEEDED_ORACLE: f64 = 0.98;
 const NULL_POSITION: f64 = 0.02;
 const NULL_COST: f64 = 0.05;
+const REMEMBERING: f64 = 0.95;
+const FORGETTING: f64 = 0.05;
+const CART_POLE: f64 = 475.0;
+const PENDULUM: f64 = -200.0;
+
+type OnProgress<'a> = &'a mut dyn FnMut(&str, u64, u64) -> bool;
 
 /// Runs the exercises. `on_progress` hears what is trained, how many updates are done and how many there are, and may
 /// stop everything by returning false; exercises begun are then judged as they stand.
@@ -86,29 +131,25 @@ const NULL_COST: f64 = 0.05;
 pub fn check_learning(
     request: &LearningRequest,
     clock: &dyn Clock,
-    on_progress: &mut dyn FnMut(&str, u64, u64) -> bool,
+    on_progress: OnProgress<'_>,
 ) -> Result<Vec<Row>, LearningError> {
-    let signal = Signal { rho: request.rho, s: request.s };
+    let LearningRequest { lambda, phi, psi, cap, .. } = *request;
     let mut rows = Vec::new();
     let mut oracles: Vec<(OracleResult, ActorCritic)> = Vec::new();
     let market = OracleMarket::default();
     for exercise in &request.exercises {
         match exercise {
-            Exercise::Quadratic | Exercise::Proportional => {
-                let a = *exercise == Exercise::Quadratic;
-                let (name, kind) = if a {
-                    ("A", MarketKind::Quadratic { lambda: request.lambda, phi: request.phi })
-                } else {
-                    ("B", MarketKind::Proportional { psi: request.psi, cap: request.cap })
-                };
-                let mut results = Vec::new();
-                for seed in 1..=request.n_seeds {
-                    let what = format!("{name}, seed {seed}");
-                    let market = SignalMarket { signal, kind };
-                    let mut watch = |done, all| on_progress(&what, done, all);
-                    results.push(learn_signal(market, seed, &request.budget, clock, &mut watch)?.0);
-                }
-                rows.push(signal_row(name, &results, if a { NEEDED_A } else { NEEDED_B }));
+            Exercise::Quadratic => {
+                let kind = MarketKind::Quadratic { lambda, phi };
+                rows.push(signal("A", kind, NEEDED_A, request, clock, on_progress)?);
+            }
+            Exercise::Proportional => {
+                let kind = MarketKind::Proportional { psi, cap };
+                rows.push(signal("B", kind, NEEDED_B, request, clock, on_progress)?);
+            }
+            Exercise::Banded => {
+                let kind = MarketKind::Banded { lambda, psi };
+                rows.push(signal("C", kind, NEEDED_C, request, clock, on_progress)?);
             }
             Exercise::Oracle => {
                 train_oracles(&market, request, clock, on_progress, &mut oracles)?;
@@ -125,9 +166,115 @@ pub fn check_learning(
                 }
                 rows.push(null_row(&results));
             }
+            Exercise::Memory => {
+                for &lag in &request.lags {
+                    for remembers in [true, false] {
+                        rows.push(memory(lag, remembers, request, clock, on_progress)?);
+                    }
+                }
+            }
+            Exercise::CartPole => rows.push(classic(Classic::CartPole, request, clock, on_progress)?),
+            Exercise::Pendulum => rows.push(classic(Classic::Pendulum, request, clock, on_progress)?),
         }
     }
     Ok(rows)
+}
+
+fn signal(
+    name: &str,
+    kind: MarketKind,
+    needed: Needed,
+    request: &LearningRequest,
+    clock: &dyn Clock,
+    on_progress: OnProgress<'_>,
+) -> Result<Row, LearningError> {
+    let signal = Signal { rho: request.rho, s: request.s };
+    let market = SignalMarket { signal, kind }.checked()?;
+    let best = Best::of(&market).ok_or(LearningError::Unsolved)?;
+    let (mut results, mut picture) = (Vec::new(), None);
+    for seed in 1..=request.n_seeds {
+        let what = format!("{name}, seed {seed}");
+        let mut watch = |done, all| on_progress(&what, done, all);
+        let (result, agent) = learn_signal(market, &best, seed, &request.budget, clock, &mut watch)?;
+        if seed == 1 {
+            let title = format!("Market {name}: the learned policy over the optimal one");
+            picture = Some(super::picture::policy(&title, market, &best.0, &agent)?);
+        }
+        results.push(result);
+    }
+    Ok(Row { picture, ..signal_row(name, &results, needed) })
+}
+
+fn memory(
+    lag: u32,
+    remembers: bool,
+    request: &LearningRequest,
+    clock: &dyn Clock,
+    on_progress: OnProgress<'_>,
+) -> Result<Row, LearningError> {
+    let name = format!("memory {lag}, {}", if remembers { "GRU" } else { "MLP" });
+    let mut learn = |seed, watch: &mut dyn FnMut(u64, u64) -> bool| {
+        learn_memory(lag, remembers, seed, &request.budget, clock, watch)
+    };
+    let results = each_seed(&name, request, on_progress, &mut learn)?;
+    let row = earned_row(name, &results);
+    let (passed, needed) = if remembers {
+        (row.mean >= REMEMBERING, format!("at least {:.0} %", 100.0 * REMEMBERING))
+    } else {
+        (row.mean <= FORGETTING, format!("at most {:.0} %", 100.0 * FORGETTING))
+    };
+    Ok(Row { needed, passed, ..row })
+}
+
+fn classic(
+    task: Classic,
+    request: &LearningRequest,
+    clock: &dyn Clock,
+    on_progress: OnProgress<'_>,
+) -> Result<Row, LearningError> {
+    let (name, solved) = match task {
+        Classic::CartPole => ("CartPole-v1", CART_POLE),
+        Classic::Pendulum => ("Pendulum-v1", PENDULUM),
+    };
+    let mut learn = |seed, watch: &mut dyn FnMut(u64, u64) -> bool| {
+        learn_classic(task, seed, &request.budget, clock, watch)
+    };
+    let results = each_seed(name, request, on_progress, &mut learn)?;
+    let row = earned_row(name.to_owned(), &results);
+    Ok(Row { needed: format!("return {solved:.0}"), passed: row.mean >= solved, unit: Unit::Return, ..row })
+}
+
+fn each_seed(
+    name: &str,
+    request: &LearningRequest,
+    on_progress: OnProgress<'_>,
+    learn: &mut dyn FnMut(u64, &mut dyn FnMut(u64, u64) -> bool) -> Result<Earned, LearningError>,
+) -> Result<Vec<Earned>, LearningError> {
+    (1..=request.n_seeds)
+        .map(|seed| {
+            let what = format!("{name}, seed {seed}");
+            learn(seed, &mut |done, all| on_progress(&what, done, all))
+        })
+        .collect()
+}
+
+fn earned_row(market: String, results: &[Earned]) -> Row {
+    Row {
+        market,
+        n_seeds: results.len(),
+        mean: mean(results.iter().map(|r| r.mean)),
+        worst: results.iter().map(|r| r.mean).fold(f64::INFINITY, f64::min),
+        standard_error: Some(results.iter().map(|r| r.standard_error).fold(0.0, f64::max)),
+        cost_left: None,
+        learned_rule: None,
+        exact_rule: None,
+        needed: String::new(),
+        steps: results.first().map_or(0, |r| r.steps),
+        seconds: mean(results.iter().map(|r| r.seconds)),
+        passed: false,
+        unit: Unit::Share,
+        picture: None,
+    }
 }
 
 /// Trains the oracles that are not there yet.
@@ -135,7 +282,7 @@ fn train_oracles(
     market: &OracleMarket,
     request: &LearningRequest,
     clock: &dyn Clock,
-    on_progress: &mut dyn FnMut(&str, u64, u64) -> bool,
+    on_progress: OnProgress<'_>,
     oracles: &mut Vec<(OracleResult, ActorCritic)>,
 ) -> Result<(), LearningError> {
     for seed in oracles.len() as u64 + 1..=request.n_seeds {
@@ -150,21 +297,35 @@ fn mean(values: impl Iterator<Item = f64> + Clone) -> f64 {
     values.clone().sum::<f64>() / values.count() as f64
 }
 
-fn signal_row(market: &'static str, results: &[SignalResult], needed: f64) -> Row {
+fn signal_row(market: &str, results: &[SignalResult], needed: Needed) -> Row {
     let share = mean(results.iter().map(|r| r.judged.share));
+    let worst = results.iter().map(|r| r.judged.share).fold(f64::INFINITY, f64::min);
+    let rule = mean(results.iter().map(|r| r.judged.learned_rule));
+    let exact = results.first().map_or(f64::NAN, |r| r.judged.exact_rule);
+    let mut words = format!("{:.0} % of g*", 100.0 * needed.mean);
+    if needed.worst > 0.0 {
+        words.push_str(&format!(", worst {:.0} %", 100.0 * needed.worst));
+    }
+    if needed.rule.is_finite() {
+        words.push_str(&format!(", rule within {:.2}", needed.rule));
+    }
     Row {
-        market,
+        market: market.to_owned(),
         n_seeds: results.len(),
         mean: share,
-        worst: results.iter().map(|r| r.judged.share).fold(f64::INFINITY, f64::min),
+        worst,
         standard_error: Some(results.iter().map(|r| r.judged.standard_error).fold(0.0, f64::max)),
         cost_left: None,
-        learned_rule: Some(mean(results.iter().map(|r| r.judged.learned_rule))),
-        exact_rule: results.first().map(|r| r.judged.exact_rule),
-        needed: format!("{:.0} % of g*", 100.0 * needed),
+        learned_rule: Some(rule),
+        exact_rule: Some(exact),
+        needed: words,
         steps: results.first().map_or(0, |r| r.steps),
         seconds: mean(results.iter().map(|r| r.seconds)),
-        passed: share >= needed,
+        passed: share >= needed.mean
+            && worst >= needed.worst
+            && (needed.rule.is_infinite() || (rule - exact).abs() <= needed.rule),
+        unit: Unit::Share,
+        picture: None,
     }
 }
 
@@ -173,7 +334,7 @@ fn oracle_row(results: &[&OracleResult]) -> Row {
     let spread = results.iter().map(|r| (r.share - share).powi(2)).sum::<f64>();
     let n = results.len() as f64;
     Row {
-        market: "oracle",
+        market: "oracle".to_owned(),
         n_seeds: results.len(),
         mean: share,
         worst: results.iter().map(|r| r.share).fold(f64::INFINITY, f64::min),
@@ -185,6 +346,8 @@ fn oracle_row(results: &[&OracleResult]) -> Row {
         steps: results.first().map_or(0, |r| r.steps),
         seconds: mean(results.iter().map(|r| r.seconds)),
         passed: share >= NEEDED_ORACLE,
+        unit: Unit::Share,
+        picture: None,
     }
 }
 
@@ -192,7 +355,7 @@ fn null_row(results: &[NullResult]) -> Row {
     let position = results.iter().map(|r| r.position_after).fold(0.0, f64::max);
     let cost = results.iter().map(|r| r.cost_after / r.cost_before).fold(0.0, f64::max);
     Row {
-        market: "null",
+        market: "null".to_owned(),
         n_seeds: results.len(),
         mean: mean(results.iter().map(|r| r.position_after)),
         worst: position,
@@ -204,5 +367,7 @@ fn null_row(results: &[NullResult]) -> Row {
         steps: results.first().map_or(0, |r| r.steps),
         seconds: mean(results.iter().map(|r| r.seconds)),
         passed: position <= NULL_POSITION && cost <= NULL_COST,
+        unit: Unit::Share,
+        picture: None,
     }
 }

@@ -1,9 +1,9 @@
 //! The greedy policy beside the optimum, on the same noise.
 
-use cambist_analytic::{LinearPolicy, SignalEnv, SignalMarket, ThresholdPolicy};
+use cambist_analytic::{BandPolicy, LinearPolicy, MarketKind, SignalEnv, SignalMarket, ThresholdPolicy};
 use cambist_core::BatchedEnv;
 use cambist_core::env::StepStorage;
-use cambist_policy::{ActorCritic, Head, Instructions, Scratch};
+use cambist_policy::{ActorCritic, Greedy};
 
 use super::{JUDGED_EPISODES, JUDGED_STEPS};
 
@@ -19,47 +19,65 @@ pub struct Judged {
     pub share: f64,
     /// Standard error of the share.
     pub standard_error: f64,
-    /// The exact decision: on B the threshold q*, on A the weight of the signal.
+    /// The exact decision: on A the weight of the signal, on B the threshold q*, on C zero.
     pub exact_rule: f64,
-    /// The same of the learned policy: on B the mean of its two reversal points, on A the slope at rest.
+    /// The same of the learned policy: on A the slope at rest, on B the mean of its two reversal points, on C the mean
+    /// absolute error of both edges, weighted by the optimum's visits.
     pub learned_rule: f64,
 }
 
-enum Best {
+/// The best policy of a market.
+#[derive(Debug, Clone)]
+pub enum Best {
+    /// Of A.
     Linear(LinearPolicy),
+    /// Of B.
     Threshold(ThresholdPolicy),
+    /// Of C.
+    Band(BandPolicy),
 }
 
 impl Best {
-    fn of(market: &SignalMarket) -> Option<(Self, f64, f64)> {
+    /// Solves `market`: the policy, what it earns, and its rule's number.
+    #[must_use]
+    pub fn of(market: &SignalMarket) -> Option<(Self, f64, f64)> {
         if let Some(policy) = LinearPolicy::optimal(market) {
             let value = policy.value(market)?;
             return Some((Self::Linear(policy), value, policy.b));
         }
-        let policy = ThresholdPolicy::optimal(market)?;
-        let (value, rule) = (policy.value(), policy.threshold());
-        Some((Self::Threshold(policy), value, rule))
+        if let Some(policy) = ThresholdPolicy::optimal(market) {
+            let (value, rule) = (policy.value(), policy.threshold());
+            return Some((Self::Threshold(policy), value, rule));
+        }
+        let policy = BandPolicy::optimal(market)?;
+        let value = policy.value();
+        Some((Self::Band(policy), value, 0.0))
     }
 
-    fn act(&self, p: f64, position: f64) -> f64 {
+    /// The position it takes.
+    #[must_use]
+    pub fn act(&self, p: f64, position: f64) -> f64 {
         match self {
             Self::Linear(policy) => policy.k * position + policy.b * p,
             Self::Threshold(policy) => policy.act(p, position),
+            Self::Band(policy) => policy.act(p, position),
         }
     }
 }
 
 /// Judges `agent` greedily over [`JUDGED_EPISODES`] episodes of [`JUDGED_STEPS`] steps.
 #[must_use]
-pub fn judge_signal(market: SignalMarket, agent: &ActorCritic, n_threads: usize) -> Judged {
-    let nothing =
-        Judged { optimum: 0.0, share: 0.0, standard_error: 0.0, exact_rule: 0.0, learned_rule: 0.0 };
-    let Some((best, optimum, exact_rule)) = Best::of(&market) else { return nothing };
+pub fn judge_signal(
+    market: SignalMarket,
+    (best, optimum, exact_rule): &(Best, f64, f64),
+    agent: &ActorCritic,
+    n_threads: usize,
+) -> Judged {
+    let (optimum, exact_rule) = (*optimum, *exact_rule);
     let share = JUDGED_EPISODES.div_ceil(n_threads.max(1));
     let mut shortfalls = vec![0.0; JUDGED_EPISODES];
     std::thread::scope(|scope| {
         for (chunk, out) in shortfalls.chunks_mut(share).enumerate() {
-            let best = &best;
             scope.spawn(move || paired(market, agent, best, (chunk * share) as u64, out));
         }
     });
@@ -71,7 +89,7 @@ pub fn judge_signal(market: SignalMarket, agent: &ActorCritic, n_threads: usize)
         share: 1.0 + mean / optimum,
         standard_error: (variance / n).sqrt() / optimum,
         exact_rule,
-        learned_rule: learned_rule(market, agent),
+        learned_rule: learned_rule(market, best, agent),
     }
 }
 
@@ -84,13 +102,15 @@ fn paired(market: SignalMarket, agent: &ActorCritic, best: &Best, first: u64, ou
     let mut other = storage.clone();
     ours.reset(JUDGE_SEED, &mut storage.observations);
     theirs.reset(JUDGE_SEED, &mut other.observations);
-    let mut greedy = Greedy::new(agent);
-    let (mut actions, mut best_actions) = (vec![0.0; n], vec![0.0; n]);
+    let mut greedy = Greedy::new(agent.clone(), n);
+    let width = ours.action_spec().width();
+    let (mut actions, mut best_actions) = (vec![0.0; n * width], vec![0.0; n * width]);
     for _ in 0..JUDGED_STEPS {
-        greedy.act(&storage.observations, &mut actions);
-        for (index, action) in best_actions.iter_mut().enumerate() {
+        greedy.act(&storage.observations, None, &mut actions);
+        for (index, action) in best_actions.chunks_exact_mut(width).enumerate() {
             let (p, position) = theirs.state(index);
-            *action = theirs.action_for(best.act(p, position));
+            // On C a band of no width at the position wanted: exact but for its own rounding, so held when near.
+            action.copy_from_slice(&theirs.action_for(best.act(p, position))[..width]);
         }
         ours.step(&actions, &mut storage.buffers());
         theirs.step(&best_actions, &mut other.buffers());
@@ -100,58 +120,59 @@ fn paired(market: SignalMarket, agent: &ActorCritic, best: &Best, first: u64, ou
     }
 }
 
-/// The actor alone, taking the most probable action.
-pub(super) struct Greedy<'a> {
-    agent: &'a ActorCritic,
-    isa: Instructions,
-    outputs: Vec<f32>,
-    scratch: Scratch,
+/// The positions an agent takes, greedily.
+pub(super) struct Positions {
+    env: SignalEnv,
+    greedy: Greedy,
 }
 
-impl<'a> Greedy<'a> {
-    pub(super) fn new(agent: &'a ActorCritic) -> Self {
-        Self { agent, isa: Instructions::detect(), outputs: Vec::new(), scratch: Scratch::default() }
+impl Positions {
+    pub(super) fn of(market: SignalMarket, agent: &ActorCritic) -> Self {
+        Self { env: SignalEnv::new(market, 1, 0, 1), greedy: Greedy::new(agent.clone(), 1) }
     }
 
-    pub(super) fn act(&mut self, observations: &[f32], actions: &mut [f32]) {
-        let head = self.agent.spec().head;
-        self.outputs.resize(actions.len() / head.action_width() * head.width(), 0.0);
-        self.agent.actor_forward(self.isa, observations, &mut self.outputs, &mut self.scratch);
-        match head {
-            Head::Gaussian { .. } => actions.copy_from_slice(&self.outputs),
-            Head::Categorical { n } => {
-                for (action, logits) in actions.iter_mut().zip(self.outputs.chunks_exact(n)) {
-                    let best =
-                        logits.iter().enumerate().fold(0, |b, (i, v)| if *v > logits[b] { i } else { b });
-                    *action = best as f32;
-                }
-            }
-        }
+    pub(super) fn at(&mut self, p: f64, held: f64) -> f64 {
+        let mut action = vec![0.0; self.env.action_spec().width()];
+        self.greedy.act(&self.env.observation(p, held), None, &mut action);
+        self.env.position_of(&action, held)
     }
 }
 
-/// Where the learned policy turns: from −M to +M and back, averaged; on A its slope around rest.
-fn learned_rule(market: SignalMarket, agent: &ActorCritic) -> f64 {
-    let env = SignalEnv::new(market, 1, 0, 1);
-    let mut greedy = Greedy::new(agent);
-    let mut position_at = |p: f64, held: f64| {
-        let mut action = [0.0];
-        greedy.act(&env.observation(p, held), &mut action);
-        env.position_of(action[0])
-    };
+/// See [`Judged::learned_rule`].
+fn learned_rule(market: SignalMarket, best: &Best, agent: &ActorCritic) -> f64 {
+    let mut positions = Positions::of(market, agent);
     let deviation = market.signal.variance().sqrt();
-    match market.kind {
-        cambist_analytic::MarketKind::Quadratic { .. } => {
-            (position_at(deviation, 0.0) - position_at(-deviation, 0.0)) / (2.0 * deviation)
-        }
-        cambist_analytic::MarketKind::Proportional { cap, .. } => {
+    match (market.kind, best) {
+        (MarketKind::Proportional { cap, .. }, _) => {
             let grid = |i: i32| 4.0 * deviation * f64::from(i) / 4000.0;
-            let up = (-4000..=4000).map(grid).find(|&p| position_at(p, -cap) > 0.0);
-            let down = (-4000..=4000).rev().map(grid).find(|&p| position_at(p, cap) < 0.0);
+            let up = (-4000..=4000).map(grid).find(|&p| positions.at(p, -cap) > 0.0);
+            let down = (-4000..=4000).rev().map(grid).find(|&p| positions.at(p, cap) < 0.0);
             match (up, down) {
                 (Some(up), Some(down)) => 0.5 * (up - down),
                 _ => f64::NAN,
             }
         }
+        (MarketKind::Banded { .. }, Best::Band(best)) => band_error(market, best, &mut positions),
+        _ => (positions.at(deviation, 0.0) - positions.at(-deviation, 0.0)) / (2.0 * deviation),
     }
+}
+
+/// Mean distance of the learned edges from the optimum's, weighted by the optimum's visits: an edge counts where the
+/// optimum trades to it.
+fn band_error(market: SignalMarket, best: &BandPolicy, positions: &mut Positions) -> f64 {
+    const VISITS: u32 = 50_000;
+    let mut env = SignalEnv::new(market, 1, 0, VISITS + 1);
+    let mut storage = StepStorage::for_env(&env);
+    env.reset(JUDGE_SEED + 1, &mut storage.observations);
+    let (mut sum, mut n) = (0.0, 0.0);
+    for _ in 0..VISITS {
+        let (p, held) = env.state(0);
+        let x = best.act(p, held);
+        if x != held {
+            sum += (positions.at(p, held) - x).abs();
+            n += 1.0;
+        }
+        env.step(&env.action_for(x), &mut storage.buffers());
+    }
+    sum / f64::max(n, 1.0)
 }

@@ -17,10 +17,9 @@ use cambist_core::{
 use cambist_decide::{ActionKind, DecisionPath, DecisionRules, FeatureView, Normaliser, Sizing};
 use cambist_execution::{CostModel, Engine, EngineRules};
 use cambist_market::{EpisodeLength, EpisodePlan, MarketEnv, MarketError, MarketSpec, Reward, Starts};
-use cambist_policy::ActorCritic;
+use cambist_policy::{ActorCritic, Greedy};
 use cambist_ppo::{TrainError, Trainer};
 
-use super::judge::Greedy;
 use super::{Budget, LearningError, settings};
 
 /// The market of both exercises.
@@ -161,6 +160,7 @@ impl OracleMarket {
         leak: bool,
         start: Option<&ActorCritic>,
         budget: &Budget,
+        clock: &dyn Clock,
         on_update: &mut dyn FnMut(u64, u64) -> bool,
     ) -> Result<(ActorCritic, u64), LearningError> {
         let plan = EpisodePlan { starts: Starts::Random, length: EpisodeLength::Steps(200) };
@@ -173,7 +173,7 @@ impl OracleMarket {
         let n_updates = spec.n_updates;
         let mut trainer = Trainer::new(spec, &make, start).map_err(LearningError::Market)?;
         while trainer.n_done() < n_updates && on_update(trainer.n_done(), n_updates) {
-            trainer.iterate()?;
+            trainer.iterate(clock)?;
         }
         Ok((trainer.agent().clone(), trainer.n_done() * trainer.steps_per_update()))
     }
@@ -201,10 +201,10 @@ impl OracleMarket {
     }
 
     fn greedy(&self, leak: bool, agent: &ActorCritic) -> Result<Run, LearningError> {
-        let mut greedy = Greedy::new(agent);
+        let mut greedy = Greedy::new(agent.clone(), 1);
         self.run(leak, |observation| {
             let mut action = [0.0];
-            greedy.act(observation, &mut action);
+            greedy.act(observation, None, &mut action);
             action[0]
         })
     }
@@ -221,7 +221,7 @@ impl OracleMarket {
         on_update: &mut dyn FnMut(u64, u64) -> bool,
     ) -> Result<(OracleResult, ActorCritic), LearningError> {
         let begun = clock.elapsed();
-        let (agent, steps) = self.train(seed, true, None, budget, on_update)?;
+        let (agent, steps) = self.train(seed, true, None, budget, clock, on_update)?;
         let seconds = (clock.elapsed() - begun).as_secs_f64();
         let rule = OracleRule::optimal(self.sigma, self.lambda, self.psi, 1.0);
         let mut held = 0.0;
@@ -249,7 +249,7 @@ impl OracleMarket {
     ) -> Result<NullResult, LearningError> {
         let before = self.greedy(false, oracle)?;
         let begun = clock.elapsed();
-        let (agent, steps) = self.train(seed, false, Some(oracle), budget, on_update)?;
+        let (agent, steps) = self.train(seed, false, Some(oracle), budget, clock, on_update)?;
         let seconds = (clock.elapsed() - begun).as_secs_f64();
         let after = self.greedy(false, &agent)?;
         Ok(NullResult {

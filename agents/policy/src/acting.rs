@@ -1,0 +1,117 @@
+//! An agent that acts.
+
+use cambist_core::policy::{ActionMode, Policy, PolicyInput, PolicyOutput};
+use cambist_core::rng::{Purpose, Stream};
+
+use crate::actor_critic::{ActorCritic, Outputs, Scratch};
+use crate::head::Draws;
+use crate::kernels::Instructions;
+
+/// Blocks of its stream a draw may take: enough for any head, and a draw depends on seed, environment and step alone.
+const BLOCKS_A_STEP: u64 = 16;
+
+/// An agent at work.
+#[derive(Debug, Clone)]
+pub struct AgentPolicy {
+    agent: ActorCritic,
+    mode: ActionMode,
+    isa: Instructions,
+    seed: u64,
+    first_env: u64,
+    step: u64,
+    outputs: Vec<f32>,
+    scratch: Scratch,
+}
+
+impl AgentPolicy {
+    /// Acts for environments from index `first_env` on; draws come from the stream of `seed` and the environment.
+    #[must_use]
+    pub fn new(agent: ActorCritic, mode: ActionMode, seed: u64, first_env: u64) -> Self {
+        let isa = Instructions::detect();
+        Self { agent, mode, isa, seed, first_env, step: 0, outputs: Vec::new(), scratch: Scratch::default() }
+    }
+
+    /// The agent.
+    #[must_use]
+    pub fn agent(&self) -> &ActorCritic {
+        &self.agent
+    }
+
+    /// Takes over new parameters.
+    pub fn set_parameters(&mut self, parameters: &[f32]) {
+        self.agent.parameters.copy_from_slice(parameters);
+    }
+
+    /// Values `[n]` of observations, seen in `state`; the state stays as it was.
+    pub fn values(&mut self, observations: &[f32], state: &[f32], values: &mut [f32]) {
+        let mut next_state = vec![0.0; state.len()];
+        let outputs = Outputs { head: &mut [], values, next_state: &mut next_state };
+        self.agent.evaluate(self.isa, observations, state, outputs, &mut self.scratch);
+    }
+}
+
+impl Policy for AgentPolicy {
+    fn state_width(&self) -> usize {
+        self.agent.spec().trunk.state_width()
+    }
+
+    fn act(&mut self, input: PolicyInput<'_>, output: &mut PolicyOutput<'_>) {
+        let head = self.agent.spec().head;
+        let n = input.observations.len() / self.agent.spec().observation;
+        self.outputs.resize(n * head.width(), 0.0);
+        let outputs =
+            Outputs { head: &mut self.outputs, values: output.values, next_state: output.state };
+        self.agent.evaluate(self.isa, input.observations, input.state, outputs, &mut self.scratch);
+        let mut stream = Stream::new(self.seed, Purpose::Policy, self.first_env);
+        stream.seek(self.step * BLOCKS_A_STEP);
+        let draws = (self.mode == ActionMode::Sampled).then_some(Draws(stream));
+        head.act(
+            self.isa,
+            draws,
+            &mut self.outputs,
+            self.agent.log_deviation(),
+            input.mask,
+            output.actions,
+            output.log_probabilities,
+        );
+        self.step += 1;
+    }
+}
+
+/// A greedy policy with its memory: what backtests and judges run.
+#[derive(Debug, Clone)]
+pub struct Greedy {
+    policy: AgentPolicy,
+    state: Vec<f32>,
+    next_state: Vec<f32>,
+    log_probabilities: Vec<f32>,
+}
+
+impl Greedy {
+    /// `agent` for `n_envs` environments, remembering nothing.
+    #[must_use]
+    pub fn new(agent: ActorCritic, n_envs: usize) -> Self {
+        let policy = AgentPolicy::new(agent, ActionMode::Greedy, 0, 0);
+        let state = vec![0.0; n_envs * policy.state_width()];
+        Self { next_state: state.clone(), log_probabilities: vec![0.0; n_envs], policy, state }
+    }
+
+    /// The most probable actions, and a step of the memory.
+    pub fn act(&mut self, observations: &[f32], mask: Option<&[bool]>, actions: &mut [f32]) {
+        let input = PolicyInput { observations, mask, state: &self.state };
+        let mut output = PolicyOutput {
+            actions,
+            log_probabilities: &mut self.log_probabilities,
+            values: &mut [],
+            state: &mut self.next_state,
+        };
+        self.policy.act(input, &mut output);
+        std::mem::swap(&mut self.state, &mut self.next_state);
+    }
+
+    /// Environment `env` begins anew: so does its memory.
+    pub fn forget(&mut self, env: usize) {
+        let width = self.policy.state_width();
+        self.state[env * width..(env + 1) * width].fill(0.0);
+    }
+}
