@@ -112,6 +112,9 @@ pub(crate) struct TrainArgs {
     /// Overrides a field: section.name=value; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
+    /// Train under this many seeds, from the config's own on, and say what they say together.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(crate) seeds: u64,
     /// No progress, only the verdict.
     #[arg(long, conflicts_with = "json")]
     pub(crate) quiet: bool,

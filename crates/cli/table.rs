@@ -1,5 +1,6 @@
 //! Tables for the terminal.
 
+use cambist_lab::seeds::Seeds;
 use cambist_lab::view::Rows;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
@@ -26,6 +27,25 @@ pub(crate) fn scores(rows: &Rows) -> String {
         .metrics
         .iter()
         .map(|row| std::iter::once(row.name.to_owned()).chain(row.values.iter().cloned()).collect())
+        .collect();
+    text(&head, &body)
+}
+
+/// Metrics over seeds: a column a seed, then the interquartile mean and its interval.
+pub(crate) fn seeds(summary: &Seeds) -> String {
+    let seeds = summary.seeds.iter().map(|s| format!("seed {s}"));
+    let head: Vec<String> = std::iter::once(String::new())
+        .chain(seeds)
+        .chain(["middle mean", "95 % from", "to"].map(str::to_owned))
+        .collect();
+    let body: Vec<Vec<String>> = summary
+        .metrics
+        .iter()
+        .map(|m| {
+            let e = m.estimate;
+            let values = m.values.iter().chain([&e.mean, &e.low, &e.high]);
+            std::iter::once(m.name.to_owned()).chain(values.map(|v| format!("{v:.3}"))).collect()
+        })
         .collect();
     text(&head, &body)
 }

@@ -3,6 +3,7 @@
 use cambist_core::clock::SystemClock;
 use cambist_lab::evaluate::{Window, evaluate as judge};
 use cambist_lab::run::{Machine, run};
+use cambist_lab::seeds::run_seeds;
 use cambist_lab::{Layers, view};
 
 use crate::args::{EvaluateArgs, MachineArgs, TrainArgs};
@@ -28,6 +29,9 @@ pub(crate) fn train(args: &TrainArgs, machine: &MachineArgs) -> anyhow::Result<(
     };
     let clock = SystemClock::start();
     let mut watcher = Watcher::new(voice, interruption()?);
+    if args.seeds > 1 {
+        return under_seeds(args, &layers, &machine.machine(), &clock, &mut watcher);
+    }
     let outcome = run(&layers, &machine.machine(), &clock, &mut watcher);
     watcher.finish();
     let outcome = outcome?;
@@ -50,8 +54,36 @@ pub(crate) fn train(args: &TrainArgs, machine: &MachineArgs) -> anyhow::Result<(
         output::line("The training was stopped early; what follows is about the weights it had.");
     }
     output::line(&outcome.judgement.verdict.sentence);
+    output::line("One seed is no verdict on the method: `--seeds 5` trains five.");
     output::line(&format!("report   {folder}/report.html"));
     output::line(&format!("artefact {folder}/artefact ({})", outcome.artefact_hash));
+    Ok(())
+}
+
+fn under_seeds(
+    args: &TrainArgs,
+    layers: &Layers,
+    machine: &Machine,
+    clock: &SystemClock,
+    watcher: &mut Watcher,
+) -> anyhow::Result<()> {
+    let quiet = args.json || args.quiet;
+    let summary = run_seeds(layers, args.seeds, machine, clock, watcher, &mut |outcome| {
+        if !quiet {
+            output::line(&format!("{}  {}", outcome.folder.name(), outcome.judgement.verdict.sentence));
+        }
+    });
+    watcher.finish();
+    let summary = summary?;
+    if args.json {
+        output::line(&serde_json::to_string(&summary)?);
+        return Ok(());
+    }
+    if !args.quiet {
+        output::line(&table::seeds(&summary));
+    }
+    output::line(&summary.sentence);
+    output::line(&format!("summary  {}", summary.file));
     Ok(())
 }
 

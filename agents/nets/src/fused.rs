@@ -12,7 +12,7 @@ use cambist_policy::kernels::{AdamStep, adam};
 use cambist_policy::{ActorCritic, Instructions};
 
 use crate::gate::Gate;
-use crate::learner::{Batch, Experience, LearnError, Learner, N_SUMS, Step, Sums};
+use crate::learner::{Batch, Experience, LearnError, Learner, N_SUMS, Snapshot, Step, Sums};
 use crate::pass::{Pass, Room};
 use crate::perceptron::turn;
 use crate::recurrent::tile_sequences;
@@ -172,6 +172,9 @@ impl Learner for FusedLearner {
                 let n = batch.indices.len();
                 let used = &shared.blocks[..n.div_ceil(block_size(n, length)).max(1)];
                 let block = reduce(used);
+                if block.sums.iter().any(|sum| !sum.is_finite()) {
+                    return Err(LearnError::NotFinite { what: "loss".to_owned(), step: *optimiser.n_steps });
+                }
                 let Some(step) = pace(index, &block.sums) else { break };
                 let mut model = sound(shared.model.write());
                 norms += optimiser.step(step, &block.gradient, &mut model.agent)?;
@@ -179,6 +182,22 @@ impl Learner for FusedLearner {
             }
             Ok(norms)
         })
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            parameters: self.model.agent.parameters.clone(),
+            first_moment: self.first_moment.clone(),
+            second_moment: self.second_moment.clone(),
+            n_steps: self.n_steps,
+        }
+    }
+
+    fn restore(&mut self, snapshot: &Snapshot) {
+        self.model.agent.parameters.copy_from_slice(&snapshot.parameters);
+        self.first_moment.copy_from_slice(&snapshot.first_moment);
+        self.second_moment.copy_from_slice(&snapshot.second_moment);
+        self.n_steps = snapshot.n_steps;
     }
 
     fn last_gradient(&self) -> Vec<f32> {
@@ -216,7 +235,8 @@ impl Optimiser<'_> {
             let bad = |place: &std::ops::Range<usize>| gradient[place.clone()].iter().any(|g| !g.is_finite());
             let tensors = agent.spec().tensors();
             let tensor = tensors.into_iter().find(|(_, _, place)| bad(place)).map_or(String::new(), |t| t.0);
-            return Err(LearnError::NotFinite { tensor, step: *self.n_steps });
+            let what = format!("gradient of '{tensor}'");
+            return Err(LearnError::NotFinite { what, step: *self.n_steps });
         }
         *self.n_steps += 1;
         let largest = f64::from(step.max_norm);

@@ -1,7 +1,7 @@
 //! Initial weights.
 
 use cambist_core::rng::{Purpose, Stream};
-use cambist_policy::{ActorCritic, ActorCriticSpec, Layer};
+use cambist_policy::{ActorCritic, ActorCriticSpec, Layer, Trunk};
 
 /// Gains of orthogonal initialisation, as PPO implementations use them (Huang et al. 2022, "The 37 implementation
 /// details of proximal policy optimization", detail 2).
@@ -29,6 +29,25 @@ pub fn orthogonal(spec: &ActorCriticSpec, seed: u64, log_deviation: f32) -> Opti
     let own = parameters.len() - spec.head.n_parameters();
     parameters[own..].fill(log_deviation);
     ActorCritic::new(spec.clone(), parameters)
+}
+
+/// Lets the trunk's units forget at rates spread from one step to `length` (Tallec & Ollivier 2018, "Can recurrent neural
+/// networks warp time?", arXiv 1804.11188): the bias of a unit's keeping gate is the logarithm of its time. Without it,
+/// gradients over many steps die out before anything is learned.
+pub fn spread_memory(agent: &mut ActorCritic, length: usize) {
+    let spec = agent.spec().clone();
+    let Some(input) = agent.trunk().first().copied() else { return };
+    let width = spec.trunk.features(spec.observation);
+    let most = (length as f64 - 1.0).max(1.0);
+    for unit in 0..width {
+        let share = unit as f64 / (width as f64 - 1.0).max(1.0);
+        let keep = libm::log(1.0 + share * (most - 1.0)) as f32;
+        // A GRU keeps by its second gate; an LSTM too, and takes in by its first.
+        agent.parameters[input.bias + width + unit] = keep;
+        if let Trunk::Lstm { .. } = spec.trunk {
+            agent.parameters[input.bias + unit] = -keep;
+        }
+    }
 }
 
 /// Rows or columns, whichever are shorter, become orthonormal times `gain`: Gram–Schmidt, twice for exactness, on
@@ -60,7 +79,7 @@ fn fill_orthogonal(layer: &Layer, gain: f64, stream: &mut Stream, parameters: &m
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cambist_policy::{Activation, Head, Trunk};
+    use cambist_policy::{Activation, Head};
 
     #[test]
     fn weights_are_orthogonal() {

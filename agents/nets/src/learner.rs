@@ -93,13 +93,13 @@ pub struct Step {
 /// Learning failed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum LearnError {
-    /// A gradient is not a number.
+    /// A loss or a gradient is not a number.
     #[error(
-        "the gradient of '{tensor}' is not finite at optimiser step {step}: lower the learning rate, or look for observations or rewards that are not finite"
+        "the {what} is not finite at optimiser step {step}: lower the learning rate, or look for observations or rewards that are not finite"
     )]
     NotFinite {
-        /// The first such tensor.
-        tensor: String,
+        /// The loss, or the first such tensor's gradient.
+        what: String,
         /// Optimiser steps taken before.
         step: u64,
     },
@@ -113,6 +113,19 @@ pub enum LearnError {
     },
 }
 
+/// A learner's weights and Adam's moments.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// Weights.
+    pub parameters: Vec<f32>,
+    /// m.
+    pub first_moment: Vec<f32>,
+    /// v.
+    pub second_moment: Vec<f32>,
+    /// Steps taken.
+    pub n_steps: u64,
+}
+
 /// A network with its optimiser.
 pub trait Learner: Send {
     /// The agent as it stands.
@@ -122,7 +135,7 @@ pub trait Learner: Send {
     /// how far to step, or None to end there. Returns the sum of the gradients' norms before clipping.
     ///
     /// # Errors
-    /// When a gradient is not finite; the weights are then those before its step.
+    /// When a loss or a gradient is not finite; the weights are then those before its step.
     fn learn(
         &mut self,
         experience: Experience<'_>,
@@ -132,4 +145,10 @@ pub trait Learner: Send {
 
     /// The gradient of the last batch, in the order of the parameters.
     fn last_gradient(&self) -> Vec<f32>;
+
+    /// Weights and optimiser as they stand.
+    fn snapshot(&self) -> Snapshot;
+
+    /// Goes back to `snapshot`.
+    fn restore(&mut self, snapshot: &Snapshot);
 }

@@ -16,5 +16,5 @@ pub mod reference;
 
 pub use fused::FusedLearner;
 pub use learner::{
-    Batch, Experience, LearnError, Learner, OutputLoss, Sequences, Step, Sums, TileGradients, TileOutputs,
+    Batch, Experience, LearnError, Learner, OutputLoss, Sequences, Snapshot, Step, Sums, TileGradients, TileOutputs,
 };

@@ -85,6 +85,15 @@ impl Chunk {
         }
     }
 
+    /// Begins every episode anew from `seed`, remembering nothing.
+    pub fn restart(&mut self, seed: u64) {
+        self.env.reset(seed, &mut self.observations);
+        self.fresh.fill(true);
+        self.state.fill(0.0);
+        self.returns.fill(0.0);
+        self.lengths.fill(0.0);
+    }
+
     fn collect(&mut self, parameters: &[f32], parts: &mut [Part<'_>], cut: Cut, clock: &dyn Clock) {
         self.policy.set_parameters(parameters);
         self.episodes = EpisodeSums::default();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cambist_core::clock::Clock;
 use cambist_core::policy::ActionMode;
 use cambist_core::{ActionSpec, BatchedEnv};
-use cambist_nets::{FusedLearner, LearnError, Learner, init};
+use cambist_nets::{FusedLearner, LearnError, Learner, Snapshot, init};
 use cambist_policy::{Activation, ActorCritic, ActorCriticSpec, AgentPolicy, Head, Instructions, Trunk};
 
 use crate::ppo::{PpoConfig, UpdateStats, update};
@@ -88,6 +88,10 @@ pub struct Trainer {
     learner: FusedLearner,
     scale: Option<RewardScale>,
     n_done: u64,
+    /// Factor of the learning rate, halved by every [`Trainer::go_back`].
+    pace: f32,
+    /// What [`Trainer::go_back`] goes back to: the weights the last rollout but one led to.
+    good: Snapshot,
 }
 
 impl Trainer {
@@ -123,7 +127,10 @@ impl Trainer {
                 }
             },
         };
-        let fresh = init::orthogonal(&shape, spec.seed, spec.initial_log_deviation);
+        let mut fresh = init::orthogonal(&shape, spec.seed, spec.initial_log_deviation);
+        if let Some(agent) = &mut fresh {
+            init::spread_memory(agent, spec.ppo.sequence_length);
+        }
         let agent = match (start, fresh) {
             (Some(agent), _) if *agent.spec() == shape => agent.clone(),
             (None, Some(agent)) => agent,
@@ -149,11 +156,14 @@ impl Trainer {
             sequence_length: spec.ppo.sequence_length,
             burn_in: spec.ppo.burn_in,
         };
+        let learner = FusedLearner::new(agent, spec.n_threads, Instructions::detect());
         Ok(Self {
+            good: learner.snapshot(),
+            learner,
+            pace: 1.0,
             tape: Tape::new(shape),
             shape,
             scale: spec.ppo.scale_rewards.then(|| RewardScale::new(spec.n_envs, spec.ppo.gamma)),
-            learner: FusedLearner::new(agent, spec.n_threads, Instructions::detect()),
             chunks,
             spec,
             n_done: 0,
@@ -184,16 +194,40 @@ impl Trainer {
         Ok(Iteration { stats, episodes, phases })
     }
 
-    /// Learns from the rollout collected last.
-    ///
-    /// # Errors
-    /// When a gradient is not finite.
     fn learn(&mut self) -> Result<UpdateStats, LearnError> {
+        // What led to a finite rollout and a finite update before is good.
+        let before = self.learner.snapshot();
         let progress = self.n_done as f64 / self.spec.n_updates.max(1) as f64;
-        let stats =
-            update(&mut self.learner, &mut self.tape, &self.spec.ppo, self.spec.seed, self.n_done, progress)?;
+        let ppo = PpoConfig { learning_rate: self.pace * self.spec.ppo.learning_rate, ..self.spec.ppo };
+        let stats = update(&mut self.learner, &mut self.tape, &ppo, self.spec.seed, self.n_done, progress)?;
+        self.good = before;
         self.n_done += 1;
         Ok(stats)
+    }
+
+    /// The agent with the last weights known to be good.
+    #[must_use]
+    pub fn good(&self) -> ActorCritic {
+        let mut agent = self.learner.agent().clone();
+        agent.parameters.copy_from_slice(&self.good.parameters);
+        agent
+    }
+
+    /// After an update that failed: goes back to the last good weights and optimiser, halves the learning rate, and begins
+    /// new episodes. Returns the learning rate's factor.
+    pub fn go_back(&mut self) -> f32 {
+        self.learner.restore(&self.good);
+        self.pace *= 0.5;
+        // Seeds of their own: the episodes that led here are not lived through again.
+        let seed = self.spec.seed ^ u64::from(self.pace.to_bits()).rotate_left(32);
+        self.chunks.iter_mut().for_each(|chunk| chunk.restart(seed));
+        self.pace
+    }
+
+    /// Updates in the whole training.
+    #[must_use]
+    pub fn n_updates(&self) -> u64 {
+        self.spec.n_updates
     }
 
     /// Updates done.

@@ -18,4 +18,4 @@ mod window;
 pub use normaliser::Normaliser;
 pub use spec::{FeatureError, FeatureSpec};
 pub use stream::FeatureStream;
-pub use view::FeatureView;
+pub use view::{FeatureView, Past};

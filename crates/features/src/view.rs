@@ -1,6 +1,6 @@
 //! A whole column of rows at once: `[bars × features]`, shared by every environment, agent and fold.
 
-use cambist_core::MarketTape;
+use cambist_core::{Bar, MarketTape};
 
 use crate::spec::FeatureError;
 use crate::stream::FeatureStream;
@@ -14,6 +14,21 @@ pub struct FeatureView {
     pub values: Vec<f32>,
     /// Whether a row is warmed up.
     pub ready: Vec<bool>,
+}
+
+/// The bars up to one row: what is known when it closes.
+#[derive(Debug, Clone, Copy)]
+pub struct Past<'a> {
+    tape: &'a MarketTape,
+    row: usize,
+}
+
+impl Past<'_> {
+    /// The bar `back` bars ago, 0 for the one that just closed; None before the first.
+    #[must_use]
+    pub fn bar(&self, back: usize) -> Option<Bar> {
+        self.row.checked_sub(back).map(|row| self.tape.bar(row))
+    }
 }
 
 impl FeatureView {
@@ -35,6 +50,27 @@ impl FeatureView {
             }
         }
         Ok(Self { names, values, ready })
+    }
+
+    /// The same with a column of one's own at the end: `feature` sees the bars up to a row and no further, and says its
+    /// value there, or None while it warms up.
+    #[must_use]
+    pub fn with_own(
+        mut self,
+        name: &str,
+        tape: &MarketTape,
+        feature: impl Fn(&Past<'_>) -> Option<f32>,
+    ) -> Self {
+        let width = self.width();
+        let mut values = Vec::with_capacity(self.values.len() + self.n_rows());
+        for row in 0..self.n_rows() {
+            values.extend_from_slice(&self.values[row * width..(row + 1) * width]);
+            let own = feature(&Past { tape, row });
+            values.push(own.unwrap_or(0.0));
+            self.ready[row] &= own.is_some();
+        }
+        self.names.push(name.to_owned());
+        Self { values, ..self }
     }
 
     /// Number of columns.

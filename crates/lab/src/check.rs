@@ -1,10 +1,8 @@
 //! The environment of a config, put through the contract.
 
-use std::sync::Arc;
 
 use cambist_core::check::{EnvReport, check_env};
 use cambist_core::{AutoReset, BatchedEnv};
-use cambist_features::Normaliser;
 use cambist_market::MarketEnv;
 
 use crate::config::{Config, Layers};
@@ -25,10 +23,7 @@ pub fn env(layers: &Layers, machine: &Machine) -> Result<EnvReport, LabError> {
     let config = Config::validate(layers.resolve()?)?;
     let market = Market::prepare(&config, &machine.data)?;
     let fold = config.folds(market.whole())?.remove(0);
-    let rows = market.rows("train", "train_until", fold.train)?;
-    let normaliser =
-        Arc::new(Normaliser::fit(&market.features, rows.clone(), config.raw.features.clip as f32));
-    let spec = market.spec(&config, &normaliser, config.decision, config.plan, rows);
+    let spec = market.training_spec(&config, &fold)?;
     let env = MarketEnv::new(spec, N_ENVS, 0, AutoReset::SameStep)?;
     let make = || Box::new(env.clone()) as Box<dyn BatchedEnv>;
     Ok(check_env(&make, config.raw.run.seed, N_STEPS)?)

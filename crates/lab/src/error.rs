@@ -29,6 +29,18 @@ pub enum LabError {
     /// The trainer.
     #[error(transparent)]
     Train(#[from] TrainError<MarketError>),
+    /// A loss or gradient was not finite.
+    #[error(
+        "update {update}: {reason}. The last good weights are in {kept}; --set ppo.on_not_finite=halve goes back to them and on at half the learning rate"
+    )]
+    NotFinite {
+        /// The update, from 0.
+        update: u64,
+        /// What was not finite.
+        reason: LearnError,
+        /// Where the last good weights are.
+        kept: String,
+    },
     /// Learning.
     #[error(transparent)]
     Learn(#[from] LearnError),

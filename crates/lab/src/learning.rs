@@ -74,7 +74,12 @@ pub enum LearningError {
     Learn(#[from] cambist_nets::LearnError),
 }
 
-/// The settings of every training here.
+/// The settings of every training here, for environments of one's own too: 256 of them, `steps` steps in all.
+#[must_use]
+pub fn stock_settings(steps: u64, n_threads: usize, seed: u64) -> TrainerSpec {
+    settings(&Budget { steps, n_threads }, seed)
+}
+
 fn settings(budget: &Budget, seed: u64) -> TrainerSpec {
     let (n_envs, horizon) = (256, 128);
     TrainerSpec {
@@ -87,7 +92,7 @@ fn settings(budget: &Budget, seed: u64) -> TrainerSpec {
             clip_range: 0.2,
             clip_range_value: 0.0,
             value_coefficient: 0.5,
-            entropy_coefficient: 0.01,
+            entropy_coefficient: 0.0,
             learning_rate: 1.5e-3,
             schedule: Schedule::Linear,
             max_grad_norm: 0.5,
@@ -98,7 +103,7 @@ fn settings(budget: &Budget, seed: u64) -> TrainerSpec {
             burn_in: 0,
         },
         trunk: Trunk::None,
-        hidden: vec![32, 32],
+        hidden: vec![64, 64],
         activation: Activation::Tanh,
         initial_log_deviation: -0.7,
         n_envs,

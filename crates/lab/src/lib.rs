@@ -12,6 +12,7 @@ pub mod evaluate;
 pub mod learning;
 pub mod market;
 pub mod run;
+pub mod seeds;
 pub mod train;
 pub mod view;
 

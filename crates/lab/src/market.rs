@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cambist_core::{AutoReset, MarketTape, UnixNanos};
 use cambist_data::{DataFolder, resample, synth};
 use cambist_decide::{ActionKind, DecisionPath, DecisionRules};
-use cambist_evaluate::windows::Span;
+use cambist_evaluate::windows::{Fold, Span};
 use cambist_execution::Engine;
 use cambist_features::{FeatureView, Normaliser};
 use cambist_market::{EpisodeLength, EpisodePlan, MarketEnv, MarketSpec, Starts};
@@ -123,6 +123,25 @@ impl Market {
             rows,
             initial_cash: config.raw.execution.initial_cash,
         }
+    }
+
+    /// The normaliser of `fold`, fitted on its training window.
+    ///
+    /// # Errors
+    /// When the window is empty.
+    pub fn training_normaliser(&self, config: &Config, fold: &Fold) -> Result<Arc<Normaliser>, LabError> {
+        let rows = self.rows("train", "train_until", fold.train)?;
+        Ok(Arc::new(Normaliser::fit(&self.features, rows, config.raw.features.clip as f32)))
+    }
+
+    /// What the training environments of `fold` are made of.
+    ///
+    /// # Errors
+    /// When the window is empty.
+    pub fn training_spec(&self, config: &Config, fold: &Fold) -> Result<MarketSpec, LabError> {
+        let rows = self.rows("train", "train_until", fold.train)?;
+        let normaliser = self.training_normaliser(config, fold)?;
+        Ok(self.spec(config, &normaliser, config.decision, config.plan, rows))
     }
 
     /// One account that lives through `rows` once, from the first to the last; `free` takes any target at leverage 1, for

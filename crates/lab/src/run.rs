@@ -20,7 +20,7 @@ use crate::config::{Config, ConfigError, Layers};
 use crate::error::LabError;
 use crate::evaluate::{Judging, judge_and_report};
 use crate::market::Market;
-use crate::train::{Observer, Progress, Trained, train};
+use crate::train::{Lost, Observer, Progress, Trained, train};
 
 /// Settings of the machine: they change nothing of a run's result.
 #[derive(Debug, Clone)]
@@ -75,6 +75,7 @@ pub fn run(
     folder.log(clock.now(), "begun", &begun)?;
     let mut logged = Logged {
         log: MetricsLog::open(folder.path(), clock.now()).map_err(LabError::Run)?,
+        folder: &folder,
         clock,
         inner: observer,
     };
@@ -181,6 +182,7 @@ fn artefact_of(config: &Config, market: &Market, fold: &Fold, trained: &Trained)
 /// Writes the scalars of every update, then passes them on.
 struct Logged<'a> {
     log: MetricsLog,
+    folder: &'a RunFolder,
     clock: &'a dyn Clock,
     inner: &'a mut dyn Observer,
 }
@@ -213,6 +215,20 @@ impl Observer for Logged<'_> {
         let step = progress.steps + progress.fold.0 as u64 * progress.total_steps;
         self.log.add(step, self.clock.now(), &scalars)?;
         self.inner.update(progress)
+    }
+
+    fn lost(&mut self, lost: &Lost<'_>) -> Result<Option<PathBuf>, LabError> {
+        let path = self.folder.path().join("last_good.safetensors");
+        cambist_policy::weights::save(lost.good, &path)?;
+        let event = serde_json::json!({
+            "update": lost.update,
+            "reason": lost.reason.to_string(),
+            "kept": path,
+            "learning_rate_factor": lost.pace,
+        });
+        self.folder.log(self.clock.now(), "not_finite", &event)?;
+        self.inner.lost(lost)?;
+        Ok(Some(path))
     }
 }
 

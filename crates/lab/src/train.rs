@@ -1,5 +1,6 @@
 //! Training on one fold: rollout, update, a look at the validation window, the best weights kept.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use cambist_core::clock::Clock;
@@ -8,11 +9,13 @@ use cambist_evaluate::metrics::sharpe;
 use cambist_evaluate::windows::Fold;
 use cambist_features::Normaliser;
 use cambist_market::{MarketEnv, MarketError};
+use cambist_nets::LearnError;
 use cambist_policy::ActorCritic;
 use cambist_ppo::{Iteration, Phases, Trainer, UpdateStats};
 
 use crate::backtest::backtest_policy;
 use crate::config::Config;
+use crate::config::raw::OnNotFinite;
 use crate::error::LabError;
 use crate::market::Market;
 
@@ -46,7 +49,32 @@ pub trait Observer {
     /// # Errors
     /// What it cannot write ends the training too.
     fn update(&mut self, progress: &Progress) -> Result<bool, LabError>;
+
+    /// Hears that an update's loss or gradient was not finite, and of the last good weights. Returns where they were
+    /// kept, if they were.
+    ///
+    /// # Errors
+    /// What it cannot write ends the training.
+    fn lost(&mut self, _lost: &Lost<'_>) -> Result<Option<PathBuf>, LabError> {
+        Ok(None)
+    }
 }
+
+/// An update that failed.
+#[derive(Debug, Clone, Copy)]
+pub struct Lost<'a> {
+    /// Its number, from 0.
+    pub update: u64,
+    /// What was not finite, and at which step.
+    pub reason: &'a LearnError,
+    /// The last good weights.
+    pub good: &'a ActorCritic,
+    /// Factor of the learning rate from here on; none when the training ends.
+    pub pace: Option<f32>,
+}
+
+/// Most times that a training goes back.
+const MOST_BACK: u32 = 10;
 
 /// What a training leaves.
 #[derive(Debug, Clone)]
@@ -76,12 +104,10 @@ pub fn train(
     clock: &dyn Clock,
     observer: &mut dyn Observer,
 ) -> Result<Trained, LabError> {
-    let train_rows = market.rows("train", "train_until", fold.train)?;
     let validation_rows = market.rows("validation", "validation_until", fold.validation)?;
     market.rows("test", "test_until", fold.test)?;
-    let normaliser =
-        Arc::new(Normaliser::fit(&market.features, train_rows.clone(), config.raw.features.clip as f32));
-    let spec = market.spec(config, &normaliser, config.decision, config.plan, train_rows);
+    let normaliser = market.training_normaliser(config, fold)?;
+    let spec = market.training_spec(config, fold)?;
     let make = |n_envs, first_env| {
         let env = MarketEnv::new(spec.clone(), n_envs, first_env, AutoReset::SameStep)?;
         Ok::<_, MarketError>(Box::new(env) as Box<dyn BatchedEnv>)
@@ -90,10 +116,24 @@ pub fn train(
     let n_updates = trainer_spec.n_updates;
     let mut trainer = Trainer::new(trainer_spec, &make, None)?;
     let mut best: Option<(f64, u64, ActorCritic)> = None;
-    let mut stopped = false;
+    let (mut stopped, mut n_back) = (false, 0);
     let begun = clock.elapsed();
     while trainer.n_done() < n_updates && !stopped {
-        let Iteration { stats, episodes, phases } = trainer.iterate(clock)?;
+        let Iteration { stats, episodes, phases } = match trainer.iterate(clock) {
+            Ok(iteration) => iteration,
+            Err(reason) => {
+                let (update, good) = (trainer.n_done(), trainer.good());
+                let halves = config.raw.ppo.on_not_finite == OnNotFinite::Halve && n_back < MOST_BACK;
+                let pace = halves.then(|| trainer.go_back());
+                let kept = observer.lost(&Lost { update, reason: &reason, good: &good, pace })?;
+                if halves {
+                    n_back += 1;
+                    continue;
+                }
+                let kept = kept.map_or("kept nowhere".to_owned(), |path| path.display().to_string());
+                return Err(LabError::NotFinite { update, reason, kept });
+            }
+        };
         let done = trainer.n_done();
         let mut validation_sharpe = None;
         if done.is_multiple_of(config.raw.ppo.validate_every) || done == n_updates {

@@ -18,7 +18,7 @@ use cambist_decide::{AccountView, DecisionPath, FeatureView};
 use cambist_execution::{BarPrices, CostSplit, Engine, Ledger};
 
 pub use episode::{EpisodeLength, EpisodePlan, Starts};
-pub use reward::Reward;
+pub use reward::{OwnReward, Reward};
 
 /// What every environment of a batch shares.
 #[derive(Debug, Clone)]

@@ -23,6 +23,18 @@ pub enum Reward {
         /// λ.
         risk_aversion: f64,
     },
+    /// One's own.
+    Own(OwnReward),
+}
+
+/// A reward of one's own: a pure function of the equity before the step and the account after it.
+#[derive(Debug, Clone, Copy)]
+pub struct OwnReward(pub fn(before: f64, after: &Ledger<1>) -> f64);
+
+impl PartialEq for OwnReward {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::fn_addr_eq(self.0, other.0)
+    }
 }
 
 impl Reward {
@@ -40,6 +52,7 @@ impl Reward {
                 let exposure = ledger.position(0).value() / stake;
                 scale * ((after - before) / stake - risk_aversion * exposure * exposure)
             }
+            Self::Own(own) => own.0(before, ledger),
         }
     }
 }

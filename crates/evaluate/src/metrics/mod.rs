@@ -12,6 +12,7 @@ pub mod market;
 pub mod moments;
 pub mod probabilistic_sharpe;
 pub mod profit_factor;
+pub mod seeds;
 pub mod sharpe;
 pub mod sortino;
 pub mod tail;

@@ -1,13 +1,11 @@
 //! One part at a time: the environment, the network, the importer.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use cambist_core::clock::Clock;
 use cambist_core::env::StepStorage;
 use cambist_core::rng::{Purpose, Stream};
 use cambist_core::{AutoReset, BatchedEnv};
-use cambist_features::Normaliser;
 use cambist_market::MarketEnv;
 use cambist_nets::{
     Batch, Experience, FusedLearner, Learner, OutputLoss, Step, Sums, TileGradients, TileOutputs, init,
@@ -39,10 +37,8 @@ pub fn environment(
     let config = Config::validate(layers.resolve()?)?;
     let market = Market::prepare(&config, &machine.data)?;
     let fold = config.folds(market.whole())?.remove(0);
-    let rows = market.rows("train", "train_until", fold.train)?;
-    let n_bars = rows.len();
-    let normaliser = Arc::new(Normaliser::fit(&market.features, rows.clone(), config.raw.features.clip as f32));
-    let spec = market.spec(&config, &normaliser, config.decision, config.plan, rows);
+    let n_bars = market.rows("train", "train_until", fold.train)?.len();
+    let spec = market.training_spec(&config, &fold)?;
     let share = N_ENVS.div_ceil(machine.n_threads).max(1);
     let mut envs = Vec::new();
     for first in (0..N_ENVS).step_by(share) {

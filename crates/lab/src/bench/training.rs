@@ -1,11 +1,9 @@
 //! Whole trainings.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use cambist_core::clock::Clock;
 use cambist_core::{AutoReset, BatchedEnv};
-use cambist_features::Normaliser;
 use cambist_market::{MarketEnv, MarketError};
 use cambist_policy::ActorCriticSpec;
 use cambist_ppo::Trainer;
@@ -116,9 +114,7 @@ fn shape(config: &Config, machine: &Machine) -> Result<ActorCriticSpec, LabError
 fn trainer(config: &Config, machine: &Machine, n_threads: usize) -> Result<Trainer, LabError> {
     let market = Market::prepare(config, &machine.data)?;
     let fold = config.folds(market.whole())?.remove(0);
-    let rows = market.rows("train", "train_until", fold.train)?;
-    let normaliser = Arc::new(Normaliser::fit(&market.features, rows.clone(), config.raw.features.clip as f32));
-    let spec = market.spec(config, &normaliser, config.decision, config.plan, rows);
+    let spec = market.training_spec(config, &fold)?;
     let make = |n_envs, first_env| {
         let env = MarketEnv::new(spec.clone(), n_envs, first_env, AutoReset::SameStep)?;
         Ok::<_, MarketError>(Box::new(env) as Box<dyn BatchedEnv>)

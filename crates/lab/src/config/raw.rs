@@ -324,6 +324,16 @@ pub enum Schedule {
     Linear,
 }
 
+/// What happens when a loss or gradient is not finite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnNotFinite {
+    /// The training ends with an error.
+    Stop,
+    /// It goes back and on at half the learning rate.
+    Halve,
+}
+
 /// Proximal policy optimisation.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -371,6 +381,9 @@ pub struct RawPpo {
     /// Steps before a sequence that only bring the memory up to date.
     #[schemars(extend("unit" = "steps"))]
     pub burn_in: usize,
+    /// When a loss or gradient is not finite: `stop`, or `halve` to go back to the last good weights and halve the learning
+    /// rate, at most ten times.
+    pub on_not_finite: OnNotFinite,
     /// Updates between looks at the validation window; the weights with the best Sharpe ratio there are kept.
     #[schemars(extend("unit" = "updates"))]
     pub validate_every: u64,
@@ -398,6 +411,7 @@ impl Default for RawPpo {
             scale_rewards: false,
             sequence_length: 16,
             burn_in: 0,
+            on_not_finite: OnNotFinite::Stop,
             validate_every: 10,
         }
     }

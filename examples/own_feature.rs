@@ -1,0 +1,50 @@
+//! A feature of one's own: a function that sees the bars up to now, and cannot see further.
+#![allow(missing_docs, clippy::print_stdout, reason = "an example")]
+
+use std::error::Error;
+use std::path::Path;
+use std::sync::Arc;
+
+use cambist_core::clock::SystemClock;
+use cambist_core::{AutoReset, BatchedEnv};
+use cambist_features::{FeatureView, Past};
+use cambist_lab::{Config, Layers, Market, learning::stock_settings};
+use cambist_market::{MarketEnv, MarketError};
+use cambist_ppo::Trainer;
+
+/// Where the close lies between the low and the high of the last day, from −1 to 1; None until a day has passed.
+fn place_in_day(past: &Past<'_>) -> Option<f32> {
+    let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+    for back in 0..24 {
+        let bar = past.bar(back)?;
+        (low, high) = (low.min(bar.low), high.max(bar.high));
+    }
+    let close = past.bar(0)?.close;
+    Some(if high > low { (2.0 * (close - low) / (high - low) - 1.0) as f32 } else { 0.0 })
+}
+
+pub(crate) fn main() -> Result<(), Box<dyn Error>> {
+    let config = Config::validate(Layers::read(None, &[])?.resolve()?)?;
+    let mut market = Market::prepare(&config, Path::new("data"))?;
+    let features: FeatureView = market.features.as_ref().clone();
+    market.features = Arc::new(features.with_own("place_in_day", &market.tape, place_in_day));
+    println!("columns: {}", market.features.names.join(" "));
+
+    let fold = config.folds(market.whole())?.remove(0);
+    let spec = market.training_spec(&config, &fold)?;
+    let make = |n, first| {
+        let env = MarketEnv::new(spec.clone(), n, first, AutoReset::SameStep)?;
+        Ok::<_, MarketError>(Box::new(env) as Box<dyn BatchedEnv>)
+    };
+    let mut trainer = Trainer::new(stock_settings(400_000, 2, 1), &make, None)?;
+    for _ in 0..trainer.n_updates() {
+        trainer.iterate(&SystemClock::start())?;
+    }
+    let rows = market.rows("test", "test_until", fold.test)?;
+    let mut env = market.once(&config, &market.training_normaliser(&config, &fold)?, rows, false)?;
+    let track = cambist_lab::backtest::backtest_policy(&mut env, &market.tape, trainer.agent(), "mine");
+    let last = track.equity.last().copied().unwrap_or(f64::NAN);
+    println!("equity out of sample: {:.0} from {:.0}", last, track.equity[0]);
+    assert!(last.is_finite() && market.features.names.last().is_some_and(|n| n == "place_in_day"));
+    Ok(())
+}
