@@ -76,7 +76,7 @@ fn files_are_short_open_with_their_purpose_and_are_safe() {
         assert!(text.starts_with("//!"), "{shown} does not open with //!");
         let body = text.split("#[cfg(test)]").next().unwrap().lines().count();
         assert!(body <= 600, "{shown} has {body} lines before its tests");
-        let unsafe_allowed = shown == "agents/policy/src/kernels.rs";
+        let unsafe_allowed = shown.starts_with("agents/policy/src/kernels/");
         let word = ["unsafe", " {"].concat();
         assert!(unsafe_allowed || !text.contains(&word), "{shown} has an unsafe block");
     }

@@ -314,7 +314,7 @@ pub(crate) struct LearningArgs {
     #[arg(long, default_value_t = 5)]
     pub(crate) seeds: u64,
     /// Environment steps of each training.
-    #[arg(long, default_value_t = 6_000_000)]
+    #[arg(long, default_value_t = 24_000_000)]
     pub(crate) steps: u64,
     /// Persistence of the signal.
     #[arg(long, default_value_t = 0.9)]

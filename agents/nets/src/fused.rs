@@ -2,13 +2,14 @@
 //!
 //! A minibatch is cut into at most [`MOST_BLOCKS`] blocks by its size alone; a block's gradient is one chain over its
 //! tiles in order, and the blocks' gradients are summed pairwise in a fixed tree. Threads take blocks as they come, so
-//! neither their number nor their luck changes a bit (invariant 5).
+//! neither their number nor their luck changes a bit (invariant 5). Every thread keeps weights and moments of its own and
+//! takes every step itself: a step costs less than sending weights from core to core.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 
 use cambist_policy::actor_critic::TILE_ROWS;
-use cambist_policy::kernels::{AdamStep, adam};
+use cambist_policy::kernels::{AdamStep, adam, add_into, norm};
 use cambist_policy::{ActorCritic, Instructions};
 
 use crate::gate::Gate;
@@ -29,13 +30,21 @@ const EPSILON: f32 = 1e-5;
 /// An agent that learns on the CPU.
 #[derive(Debug)]
 pub struct FusedLearner {
-    model: Model,
     isa: Instructions,
-    blocks: Vec<Mutex<Block>>,
-    rooms: Vec<Room>,
+    blocks: Vec<RwLock<Block>>,
+    workers: Vec<Worker>,
+}
+
+/// A thread's own copy of everything that a step changes. All copies take the same steps, so nothing but gradients goes
+/// from core to core.
+#[derive(Debug)]
+struct Worker {
+    model: Model,
+    gradient: Vec<f32>,
     first_moment: Vec<f32>,
     second_moment: Vec<f32>,
     n_steps: u64,
+    room: Room,
 }
 
 /// The agent, and its weights the other way round for the way back.
@@ -61,6 +70,7 @@ fn block_size(n: usize, length: usize) -> usize {
     if even > tile { even.next_multiple_of(tile) } else { even }
 }
 
+/// What a lock holds, whether or not a thread died with it: a gate that is left open ends everything anyway.
 fn sound<T>(result: Result<T, PoisonError<T>>) -> T {
     result.unwrap_or_else(PoisonError::into_inner)
 }
@@ -70,15 +80,16 @@ impl FusedLearner {
     #[must_use]
     pub fn new(agent: ActorCritic, n_threads: usize, isa: Instructions) -> Self {
         let n = agent.parameters.len();
-        Self {
-            model: Model { turned: vec![0.0; n], agent },
-            isa,
-            blocks: Vec::new(),
-            rooms: (0..n_threads.max(1)).map(|_| Room::default()).collect(),
+        let worker = || Worker {
+            model: Model { turned: vec![0.0; n], agent: agent.clone() },
+            gradient: vec![0.0; n],
             first_moment: vec![0.0; n],
             second_moment: vec![0.0; n],
             n_steps: 0,
-        }
+            room: Room::default(),
+        };
+        let blocks = (0..MOST_BLOCKS).map(|_| RwLock::default()).collect();
+        Self { isa, blocks, workers: (0..n_threads.max(1)).map(|_| worker()).collect() }
     }
 }
 
@@ -92,156 +103,110 @@ impl Model {
 
 /// What the threads of an update share.
 struct Shared<'a> {
-    model: RwLock<&'a mut Model>,
-    blocks: &'a [Mutex<Block>],
+    blocks: &'a [RwLock<Block>],
     batches: &'a [Batch<'a>],
     experience: Experience<'a>,
     isa: Instructions,
     next: AtomicUsize,
     gate: Gate,
+    step: Mutex<Option<Step>>,
 }
 
 impl Shared<'_> {
-    /// Takes blocks of batch `index` until none is left.
-    fn work(&self, index: usize, room: &mut Room) {
-        let Batch { indices, loss } = self.batches[index];
-        let model = sound(self.model.read());
-        let model: &Model = &model;
-        let size = block_size(indices.len(), self.experience.sequences.map_or(1, |s| s.length));
-        let pass = Pass { model, isa: self.isa, experience: self.experience, loss };
+    /// Goes through the batches: takes blocks until none is left, sums all blocks, and steps as `decide` (of the thread
+    /// that leads) says. Returns the sum of norms.
+    fn run(&self, worker: &mut Worker, mut decide: Option<&mut Decide<'_>>) -> Result<f64, LearnError> {
+        let _open = if decide.is_some() { self.gate.leave_open() } else { self.gate.leave_open_on_panic() };
+        worker.model.turn_weights();
+        let mut norms = 0.0;
+        for (index, batch) in self.batches.iter().enumerate() {
+            let size = block_size(batch.indices.len(), self.experience.sequences.map_or(1, |s| s.length));
+            self.work(batch, size, worker);
+            if !self.gate.meet() {
+                break;
+            }
+            let n_blocks = batch.indices.len().div_ceil(size).max(1);
+            let sums = self.reduce(&self.blocks[..n_blocks], &mut worker.gradient);
+            if let Some(decide) = &mut decide {
+                let step = decide(index, &sums, worker.n_steps)?;
+                *sound(self.step.lock()) = step;
+                self.next.store(0, Ordering::Release);
+            }
+            if !self.gate.meet() {
+                break;
+            }
+            let Some(step) = *sound(self.step.lock()) else { break };
+            norms += worker.step(self.isa, step)?;
+        }
+        Ok(norms)
+    }
+
+    fn work(&self, batch: &Batch<'_>, size: usize, worker: &mut Worker) {
+        let Worker { model, room, .. } = worker;
+        let pass = Pass { model, isa: self.isa, experience: self.experience, loss: batch.loss };
         loop {
             let place = self.next.fetch_add(1, Ordering::AcqRel);
-            let Some(indices) = indices.chunks(size).nth(place) else { return };
-            let mut block = sound(self.blocks[place].lock());
+            let Some(indices) = batch.indices.chunks(size).nth(place) else { return };
+            let mut block = sound(self.blocks[place].write());
             pass.block(indices, room, &mut block);
         }
     }
 
-    fn follow(&self, room: &mut Room) {
-        let _open = self.gate.leave_open_on_panic();
-        for index in 0..self.batches.len() {
-            if !self.gate.meet() {
-                return;
+    /// Sums the blocks' gradients into `out`: neighbours, then neighbours of those, and so on.
+    fn reduce(&self, blocks: &[RwLock<Block>], out: &mut [f32]) -> Sums {
+        /// Parameters summed at a time, in the nearest cache.
+        const STRIP: usize = 1024;
+        let blocks: Vec<_> = blocks.iter().map(|block| sound(block.read())).collect();
+        let mut parts = vec![[0.0f32; STRIP]; if blocks.len() > 1 { blocks.len() } else { 0 }];
+        for (strip, out) in out.chunks_mut(STRIP).enumerate() {
+            let place = strip * STRIP..strip * STRIP + out.len();
+            if let [only] = &blocks[..] {
+                out.copy_from_slice(&only.gradient[place]);
+                continue;
             }
-            self.work(index, room);
-            if !self.gate.meet() {
-                return;
+            for (part, block) in parts.iter_mut().zip(&blocks) {
+                part[..out.len()].copy_from_slice(&block.gradient[place.clone()]);
             }
+            in_pairs(&mut parts, |to, from| add_into(self.isa, &from[..out.len()], &mut to[..out.len()]));
+            out.copy_from_slice(&parts[0][..out.len()]);
         }
+        let mut sums: Vec<Sums> = blocks.iter().map(|block| block.sums).collect();
+        in_pairs(&mut sums, |to, from| to.iter_mut().zip(from).for_each(|(a, b)| *a += b));
+        sums.first().copied().unwrap_or(NOTHING)
     }
 }
 
-impl Learner for FusedLearner {
-    fn agent(&self) -> &ActorCritic {
-        &self.model.agent
-    }
+/// What the leading thread makes of a batch's sums, before which step.
+type Decide<'a> = dyn FnMut(usize, &Sums, u64) -> Result<Option<Step>, LearnError> + 'a;
 
-    fn learn(
-        &mut self,
-        experience: Experience<'_>,
-        batches: &[Batch<'_>],
-        pace: &mut dyn FnMut(usize, &Sums) -> Option<Step>,
-    ) -> Result<f64, LearnError> {
-        let Self { model, isa, blocks, rooms, first_moment, second_moment, n_steps } = self;
-        model.turn_weights();
-        blocks.resize_with(MOST_BLOCKS, Mutex::default);
-        let length = experience.sequences.map_or(1, |s| s.length);
-        let shared = Shared {
-            model: RwLock::new(model),
-            blocks,
-            batches,
-            experience,
-            isa: *isa,
-            next: AtomicUsize::new(0),
-            gate: Gate::new(rooms.len()),
-        };
-        let mut optimiser = Optimiser { isa: *isa, first_moment, second_moment, n_steps };
-        let Some((mine, others)) = rooms.split_first_mut() else { return Ok(0.0) };
-        std::thread::scope(|scope| {
-            let shared = &shared;
-            for room in others {
-                scope.spawn(move || shared.follow(room));
-            }
-            let _open = shared.gate.leave_open();
-            let mut norms = 0.0;
-            for (index, batch) in batches.iter().enumerate() {
-                shared.next.store(0, Ordering::Release);
-                shared.gate.meet();
-                shared.work(index, mine);
-                shared.gate.meet();
-                let n = batch.indices.len();
-                let used = &shared.blocks[..n.div_ceil(block_size(n, length)).max(1)];
-                let block = reduce(used);
-                if block.sums.iter().any(|sum| !sum.is_finite()) {
-                    return Err(LearnError::NotFinite { what: "loss".to_owned(), step: *optimiser.n_steps });
-                }
-                let Some(step) = pace(index, &block.sums) else { break };
-                let mut model = sound(shared.model.write());
-                norms += optimiser.step(step, &block.gradient, &mut model.agent)?;
-                model.turn_weights();
-            }
-            Ok(norms)
-        })
-    }
-
-    fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            parameters: self.model.agent.parameters.clone(),
-            first_moment: self.first_moment.clone(),
-            second_moment: self.second_moment.clone(),
-            n_steps: self.n_steps,
-        }
-    }
-
-    fn restore(&mut self, snapshot: &Snapshot) {
-        self.model.agent.parameters.copy_from_slice(&snapshot.parameters);
-        self.first_moment.copy_from_slice(&snapshot.first_moment);
-        self.second_moment.copy_from_slice(&snapshot.second_moment);
-        self.n_steps = snapshot.n_steps;
-    }
-
-    fn last_gradient(&self) -> Vec<f32> {
-        self.blocks.first().map_or_else(Vec::new, |block| sound(block.lock()).gradient.clone())
-    }
-}
-
-/// Sums the blocks' gradients into the first: neighbours, then neighbours of those, and so on.
-fn reduce(blocks: &[Mutex<Block>]) -> std::sync::MutexGuard<'_, Block> {
+/// Adds neighbours, then neighbours of those, and so on, into the first.
+fn in_pairs<T>(items: &mut [T], mut add: impl FnMut(&mut T, &T)) {
     let mut distance = 1;
-    while distance < blocks.len() {
-        for left in (0..blocks.len() - distance).step_by(2 * distance) {
-            let (mut to, from) = (sound(blocks[left].lock()), sound(blocks[left + distance].lock()));
-            to.gradient.iter_mut().zip(&from.gradient).for_each(|(a, b)| *a += b);
-            to.sums.iter_mut().zip(&from.sums).for_each(|(a, b)| *a += b);
+    while distance < items.len() {
+        for left in (0..items.len() - distance).step_by(2 * distance) {
+            let (head, tail) = items.split_at_mut(left + distance);
+            add(&mut head[left], &tail[0]);
         }
         distance *= 2;
     }
-    sound(blocks[0].lock())
 }
 
-/// Adam with the norm's clip.
-struct Optimiser<'a> {
-    isa: Instructions,
-    first_moment: &'a mut [f32],
-    second_moment: &'a mut [f32],
-    n_steps: &'a mut u64,
-}
-
-impl Optimiser<'_> {
-    /// Steps along `gradient` and returns its norm before clipping.
-    fn step(&mut self, step: Step, gradient: &[f32], agent: &mut ActorCritic) -> Result<f64, LearnError> {
-        let norm = norm(gradient);
+impl Worker {
+    /// Adam with the norm's clip, along the worker's gradient; returns its norm before clipping.
+    fn step(&mut self, isa: Instructions, step: Step) -> Result<f64, LearnError> {
+        let (agent, gradient) = (&mut self.model.agent, &self.gradient);
+        let norm = norm(isa, gradient);
         if !norm.is_finite() {
             let bad = |place: &std::ops::Range<usize>| gradient[place.clone()].iter().any(|g| !g.is_finite());
             let tensors = agent.spec().tensors();
             let tensor = tensors.into_iter().find(|(_, _, place)| bad(place)).map_or(String::new(), |t| t.0);
             let what = format!("gradient of '{tensor}'");
-            return Err(LearnError::NotFinite { what, step: *self.n_steps });
+            return Err(LearnError::NotFinite { what, step: self.n_steps });
         }
-        *self.n_steps += 1;
+        self.n_steps += 1;
         let largest = f64::from(step.max_norm);
         let scale = if norm > largest { largest / (norm + 1e-6) } else { 1.0 };
-        let debias = |beta: f32| 1.0 - libm::pow(f64::from(beta), *self.n_steps as f64);
+        let debias = |beta: f32| 1.0 - libm::pow(f64::from(beta), self.n_steps as f64);
         let numbers = AdamStep {
             scale: scale as f32,
             beta1: BETA1,
@@ -250,21 +215,72 @@ impl Optimiser<'_> {
             second: (1.0 / debias(BETA2).sqrt()) as f32,
             epsilon: EPSILON,
         };
-        adam(self.isa, &numbers, gradient, self.first_moment, self.second_moment, &mut agent.parameters);
+        let parameters = &mut agent.parameters;
+        adam(isa, &numbers, gradient, &mut self.first_moment, &mut self.second_moment, parameters);
+        self.model.turn_weights();
         Ok(norm)
     }
 }
 
-/// Euclidean norm, in eight chains summed in a fixed tree.
-fn norm(gradient: &[f32]) -> f64 {
-    let mut lanes = [0.0f64; 8];
-    for part in gradient.chunks(8) {
-        for (lane, &g) in lanes.iter_mut().zip(part) {
-            *lane += f64::from(g) * f64::from(g);
+impl Learner for FusedLearner {
+    fn agent(&self) -> &ActorCritic {
+        &self.workers[0].model.agent
+    }
+
+    fn learn(
+        &mut self,
+        experience: Experience<'_>,
+        batches: &[Batch<'_>],
+        pace: &mut dyn FnMut(usize, &Sums) -> Option<Step>,
+    ) -> Result<f64, LearnError> {
+        let Self { isa, blocks, workers } = self;
+        let shared = Shared {
+            blocks,
+            batches,
+            experience,
+            isa: *isa,
+            next: AtomicUsize::new(0),
+            gate: Gate::new(workers.len()),
+            step: Mutex::new(None),
+        };
+        let mut decide = |index: usize, sums: &Sums, step: u64| {
+            if sums.iter().any(|sum| !sum.is_finite()) {
+                return Err(LearnError::NotFinite { what: "loss".to_owned(), step });
+            }
+            Ok(pace(index, sums))
+        };
+        let Some((mine, others)) = workers.split_first_mut() else { return Ok(0.0) };
+        std::thread::scope(|scope| {
+            let shared = &shared;
+            for worker in others {
+                scope.spawn(move || shared.run(worker, None));
+            }
+            shared.run(mine, Some(&mut decide))
+        })
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let Worker { model, first_moment, second_moment, n_steps, .. } = &self.workers[0];
+        Snapshot {
+            parameters: model.agent.parameters.clone(),
+            first_moment: first_moment.clone(),
+            second_moment: second_moment.clone(),
+            n_steps: *n_steps,
         }
     }
-    let four: [f64; 4] = std::array::from_fn(|i| lanes[i] + lanes[i + 4]);
-    ((four[0] + four[2]) + (four[1] + four[3])).sqrt()
+
+    fn restore(&mut self, snapshot: &Snapshot) {
+        for worker in &mut self.workers {
+            worker.model.agent.parameters.copy_from_slice(&snapshot.parameters);
+            worker.first_moment.copy_from_slice(&snapshot.first_moment);
+            worker.second_moment.copy_from_slice(&snapshot.second_moment);
+            worker.n_steps = snapshot.n_steps;
+        }
+    }
+
+    fn last_gradient(&self) -> Vec<f32> {
+        self.workers[0].gradient.clone()
+    }
 }
 
 /// Empty sums.

@@ -26,14 +26,18 @@ impl Gate {
         if self.waiting.fetch_add(1, Ordering::AcqRel) + 1 == self.n {
             self.waiting.store(0, Ordering::Relaxed);
             self.round.store(round.wrapping_add(1), Ordering::Release);
-        } else {
-            let mut turns = 0u32;
-            while self.round.load(Ordering::Acquire) == round && !self.broken.load(Ordering::Acquire) {
-                turns = turns.saturating_add(1);
-                if turns < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
-            }
+            return true;
         }
-        !self.broken.load(Ordering::Acquire)
+        let mut turns = 0u32;
+        // Who has met may go and leave the gate open before others look: that all have come is asked first.
+        while self.round.load(Ordering::Acquire) == round {
+            if self.broken.load(Ordering::Acquire) && self.round.load(Ordering::Acquire) == round {
+                return false;
+            }
+            turns = turns.saturating_add(1);
+            if turns < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
+        }
+        true
     }
 
     /// Whoever holds this and goes lets everybody go.
@@ -82,5 +86,20 @@ mod tests {
         });
         drop(gate.leave_open());
         assert!(!gate.meet(), "an open gate holds nobody");
+    }
+
+    /// The last to come goes at once and leaves the gate open: those who waited have met all the same.
+    #[test]
+    fn a_meeting_counts_even_when_somebody_goes_at_once() {
+        for _ in 0..2000 {
+            let gate = Gate::new(2);
+            std::thread::scope(|scope| {
+                let waiting = scope.spawn(|| gate.meet());
+                let open = gate.leave_open();
+                assert!(gate.meet());
+                drop(open);
+                assert!(waiting.join().unwrap());
+            });
+        }
     }
 }

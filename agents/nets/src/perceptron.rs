@@ -114,16 +114,10 @@ impl Perceptron<'_> {
     }
 }
 
-/// `to[columns × rows] = from[rows × columns]ᵀ`, in squares that stay in cache.
+/// `to[columns × rows] = from[rows × columns]ᵀ`.
 pub(crate) fn turn(from: &[f32], rows: usize, columns: usize, to: &mut [f32]) {
-    const SQUARE: usize = 16;
-    for top in (0..rows).step_by(SQUARE) {
-        for left in (0..columns).step_by(SQUARE) {
-            for i in top..(top + SQUARE).min(rows) {
-                for j in left..(left + SQUARE).min(columns) {
-                    to[j * rows + i] = from[i * columns + j];
-                }
-            }
-        }
+    for (column, to) in to.chunks_exact_mut(rows.max(1)).enumerate() {
+        let down = from.get(column..).unwrap_or_default().iter().step_by(columns);
+        to.iter_mut().zip(down).for_each(|(to, from)| *to = *from);
     }
 }

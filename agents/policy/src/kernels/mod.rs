@@ -290,6 +290,48 @@ pub fn add_rows(instructions: Instructions, rows: &[f32], sums: &mut [f32]) {
     }
 }
 
+/// `to += from`.
+pub fn add_into(instructions: Instructions, from: &[f32], to: &mut [f32]) {
+    struct AddInto<'a>(&'a [f32], &'a mut [f32]);
+    impl Work for AddInto<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run(self) {
+            self.1.iter_mut().zip(self.0).for_each(|(a, b)| *a += b);
+        }
+    }
+    with(instructions, AddInto(from, to));
+}
+
+/// Euclidean norm, in sixteen chains summed in a fixed tree.
+#[must_use]
+pub fn norm(instructions: Instructions, x: &[f32]) -> f64 {
+    struct Norm<'a>(&'a [f32]);
+    impl Work for Norm<'_> {
+        type Output = f64;
+        #[inline(always)]
+        fn run(self) -> f64 {
+            let mut lanes = [0.0f64; 16];
+            let parts = self.0.chunks_exact(16);
+            for (lane, &v) in lanes.iter_mut().zip(parts.remainder()) {
+                *lane = f64::from(v) * f64::from(v);
+            }
+            for part in parts {
+                for (lane, &v) in lanes.iter_mut().zip(part) {
+                    *lane = f64::from(v).mul_add(f64::from(v), *lane);
+                }
+            }
+            let mut n = 8;
+            while n > 0 {
+                (0..n).for_each(|i| lanes[i] += lanes[i + n]);
+                n /= 2;
+            }
+            lanes[0].sqrt()
+        }
+    }
+    with(instructions, Norm(x))
+}
+
 /// Asks for `data[at..at + n]` to be brought near: what is read soon, and from far apart. Changes nothing else.
 #[inline(always)]
 pub fn prefetch(data: &[f32], at: usize, n: usize) {
