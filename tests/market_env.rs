@@ -32,6 +32,7 @@ fn spec(
         leverage: 1.0,
         one_way_cost: costs.one_way(),
         limits: cambist_risk::Limits { max_exposure: 1.0 },
+        window: 1,
     };
     MarketSpec {
         rows: 0..tape.len(),

@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 
 use cambist_policy::actor_critic::TILE_ROWS;
-use cambist_policy::kernels::{AdamStep, adam, add_into, norm};
+use cambist_policy::kernels::add_into;
 use cambist_policy::{ActorCritic, Instructions};
 
 use crate::gate::Gate;
 use crate::learner::{Batch, Experience, LearnError, Learner, N_SUMS, Snapshot, Step, Sums};
+use crate::optimiser::{Optimiser, finite};
 use crate::pass::{Pass, Room};
 use crate::perceptron::turn;
 use crate::recurrent::tile_sequences;
@@ -22,10 +23,6 @@ use crate::recurrent::tile_sequences;
 pub const MOST_BLOCKS: usize = 32;
 /// Rows of a block at least.
 const LEAST_ROWS: usize = 64;
-
-const BETA1: f32 = 0.9;
-const BETA2: f32 = 0.999;
-const EPSILON: f32 = 1e-5;
 
 /// An agent that learns on the CPU.
 #[derive(Debug)]
@@ -41,9 +38,7 @@ pub struct FusedLearner {
 struct Worker {
     model: Model,
     gradient: Vec<f32>,
-    first_moment: Vec<f32>,
-    second_moment: Vec<f32>,
-    n_steps: u64,
+    optimiser: Optimiser,
     room: Room,
 }
 
@@ -83,9 +78,7 @@ impl FusedLearner {
         let worker = || Worker {
             model: Model { turned: vec![0.0; n], agent: agent.clone() },
             gradient: vec![0.0; n],
-            first_moment: vec![0.0; n],
-            second_moment: vec![0.0; n],
-            n_steps: 0,
+            optimiser: Optimiser::new(n),
             room: Room::default(),
         };
         let blocks = (0..MOST_BLOCKS).map(|_| RwLock::default()).collect();
@@ -128,7 +121,7 @@ impl Shared<'_> {
             let n_blocks = batch.indices.len().div_ceil(size).max(1);
             let sums = self.reduce(&self.blocks[..n_blocks], &mut worker.gradient);
             if let Some(decide) = &mut decide {
-                let step = decide(index, &sums, worker.n_steps)?;
+                let step = decide(index, &sums, worker.optimiser.n_steps)?;
                 *sound(self.step.lock()) = step;
                 self.next.store(0, Ordering::Release);
             }
@@ -136,7 +129,9 @@ impl Shared<'_> {
                 break;
             }
             let Some(step) = *sound(self.step.lock()) else { break };
-            norms += worker.step(self.isa, step)?;
+            let Worker { model, gradient, optimiser, .. } = &mut *worker;
+            norms += optimiser.step(self.isa, step, gradient, &mut model.agent)?;
+            model.turn_weights();
         }
         Ok(norms)
     }
@@ -191,37 +186,6 @@ fn in_pairs<T>(items: &mut [T], mut add: impl FnMut(&mut T, &T)) {
     }
 }
 
-impl Worker {
-    /// Adam with the norm's clip, along the worker's gradient; returns its norm before clipping.
-    fn step(&mut self, isa: Instructions, step: Step) -> Result<f64, LearnError> {
-        let (agent, gradient) = (&mut self.model.agent, &self.gradient);
-        let norm = norm(isa, gradient);
-        if !norm.is_finite() {
-            let bad = |place: &std::ops::Range<usize>| gradient[place.clone()].iter().any(|g| !g.is_finite());
-            let tensors = agent.spec().tensors();
-            let tensor = tensors.into_iter().find(|(_, _, place)| bad(place)).map_or(String::new(), |t| t.0);
-            let what = format!("gradient of '{tensor}'");
-            return Err(LearnError::NotFinite { what, step: self.n_steps });
-        }
-        self.n_steps += 1;
-        let largest = f64::from(step.max_norm);
-        let scale = if norm > largest { largest / (norm + 1e-6) } else { 1.0 };
-        let debias = |beta: f32| 1.0 - libm::pow(f64::from(beta), self.n_steps as f64);
-        let numbers = AdamStep {
-            scale: scale as f32,
-            beta1: BETA1,
-            beta2: BETA2,
-            rate: (f64::from(step.learning_rate) / debias(BETA1)) as f32,
-            second: (1.0 / debias(BETA2).sqrt()) as f32,
-            epsilon: EPSILON,
-        };
-        let parameters = &mut agent.parameters;
-        adam(isa, &numbers, gradient, &mut self.first_moment, &mut self.second_moment, parameters);
-        self.model.turn_weights();
-        Ok(norm)
-    }
-}
-
 impl Learner for FusedLearner {
     fn agent(&self) -> &ActorCritic {
         &self.workers[0].model.agent
@@ -244,9 +208,7 @@ impl Learner for FusedLearner {
             step: Mutex::new(None),
         };
         let mut decide = |index: usize, sums: &Sums, step: u64| {
-            if sums.iter().any(|sum| !sum.is_finite()) {
-                return Err(LearnError::NotFinite { what: "loss".to_owned(), step });
-            }
+            finite(sums, step)?;
             Ok(pace(index, sums))
         };
         let Some((mine, others)) = workers.split_first_mut() else { return Ok(0.0) };
@@ -260,21 +222,13 @@ impl Learner for FusedLearner {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let Worker { model, first_moment, second_moment, n_steps, .. } = &self.workers[0];
-        Snapshot {
-            parameters: model.agent.parameters.clone(),
-            first_moment: first_moment.clone(),
-            second_moment: second_moment.clone(),
-            n_steps: *n_steps,
-        }
+        let Worker { model, optimiser, .. } = &self.workers[0];
+        optimiser.snapshot(&model.agent)
     }
 
     fn restore(&mut self, snapshot: &Snapshot) {
-        for worker in &mut self.workers {
-            worker.model.agent.parameters.copy_from_slice(&snapshot.parameters);
-            worker.first_moment.copy_from_slice(&snapshot.first_moment);
-            worker.second_moment.copy_from_slice(&snapshot.second_moment);
-            worker.n_steps = snapshot.n_steps;
+        for Worker { model, optimiser, .. } in &mut self.workers {
+            optimiser.restore(snapshot, &mut model.agent);
         }
     }
 

@@ -26,9 +26,35 @@ pub fn orthogonal(spec: &ActorCriticSpec, seed: u64, log_deviation: f32) -> Opti
             index += 1;
         }
     }
+    if spec.trunk.window().is_some() {
+        fill_window(spec, seed, &mut parameters);
+    }
     let own = parameters.len() - spec.head.n_parameters();
     parameters[own..].fill(log_deviation);
     ActorCritic::new(spec.clone(), parameters)
+}
+
+/// A window's trunk: orthogonal weights, gains of norms one, small normal positions.
+fn fill_window(spec: &ActorCriticSpec, seed: u64, parameters: &mut [f32]) {
+    let mut next = 0;
+    for (index, (name, shape)) in spec.trunk.tensors(spec.observation).iter().enumerate() {
+        let n: usize = shape.iter().product();
+        let mut stream = Stream::new(seed, Purpose::Weights, (1 << 16) + index as u64);
+        match shape[..] {
+            [_, _] if name.ends_with("position") => {
+                let small = || (0.02 * stream.normal()) as f32;
+                parameters[next..next + n].fill_with(small);
+            }
+            [inputs, outputs] => {
+                let layer = Layer { inputs, outputs, weight: next, bias: next + n };
+                let gain = if name.contains("conv") { HIDDEN_GAIN } else { TRUNK_GAIN };
+                fill_orthogonal(&layer, gain, &mut stream, parameters);
+            }
+            _ if name.contains("norm") && name.ends_with("weight") => parameters[next..next + n].fill(1.0),
+            _ => {}
+        }
+        next += n;
+    }
 }
 
 /// Lets the trunk's units forget at rates spread from one step to `length` (Tallec & Ollivier 2018, "Can recurrent neural

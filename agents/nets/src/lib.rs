@@ -9,12 +9,15 @@ pub mod fused;
 mod gate;
 pub mod init;
 pub mod learner;
+mod optimiser;
 mod pass;
 mod perceptron;
 mod recurrent;
 pub mod reference;
+pub mod tensor;
 
 pub use fused::FusedLearner;
+pub use tensor::{DeviceChoice, DeviceKind, Precision, TensorLearner};
 pub use learner::{
     Batch, Experience, LearnError, Learner, OutputLoss, Sequences, Snapshot, Step, Sums, TileGradients, TileOutputs,
 };

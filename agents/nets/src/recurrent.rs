@@ -76,7 +76,7 @@ impl Unroll<'_> {
         ] {
             buffer.resize(size, 0.0);
         }
-        self.begin(indices, room);
+        self.begin(indices, &mut room.states[..n * state]);
         room.rows.clear();
         for step in 0..length {
             let row = |&index: &u32| self.row(index, step as isize) as u32;
@@ -102,7 +102,7 @@ impl Unroll<'_> {
     }
 
     /// Row of the rollout, `step` steps after a sequence's beginning.
-    fn row(&self, index: u32, step: isize) -> usize {
+    pub(crate) fn row(&self, index: u32, step: isize) -> usize {
         let n_envs = self.experience.n_envs;
         let (i, env) = (index as usize / n_envs, index as usize % n_envs);
         let time = (i * self.sequences.length).saturating_add_signed(step);
@@ -128,35 +128,42 @@ impl Unroll<'_> {
     }
 
     /// The states at the sequences' beginnings: as collected, brought up to date by the burn-in's steps.
-    fn begin(&self, indices: &[u32], room: &mut Unrolled) {
+    pub(crate) fn begin(&self, indices: &[u32], states: &mut [f32]) {
         let (n, state, width) = (indices.len(), self.trunk.state_width(), self.width());
         let (n_envs, burn_in) = (self.experience.n_envs, self.sequences.burn_in);
-        for (&index, to) in indices.iter().zip(room.states.chunks_exact_mut(state)) {
+        for (&index, to) in indices.iter().zip(states.chunks_exact_mut(state)) {
             let from = index as usize * state;
             to.copy_from_slice(&self.sequences.states[from..from + state]);
         }
-        let mut gates = vec![0.0; if burn_in > 0 { n * self.trunk.n_gates() * width } else { 0 }];
+        if burn_in == 0 {
+            return;
+        }
+        let wide = self.trunk.n_gates() * width;
+        let (mut gates, mut recurrent) = (vec![0.0; n * wide], vec![0.0; n * wide]);
+        let (mut kept, mut features, mut input) = (vec![0.0; n * width], vec![0.0; n * width], Vec::new());
+        let (mut entering, mut after) = (vec![0.0; n * state], vec![0.0; n * state]);
         for left in (1..=burn_in).rev() {
-            // A sequence whose lead is shorter waits.
-            let waits = |index: u32| self.sequences.lead(index as usize / n_envs) < left;
             let rows: Vec<u32> = indices.iter().map(|&i| self.row(i, -(left as isize)) as u32).collect();
-            self.gather(&rows, &mut room.input);
-            self.cell().project(n, &room.input, &mut gates);
-            let (before, after) = room.states.split_at_mut(n * state);
-            let mut entering = before.to_vec();
+            self.gather(&rows, &mut input);
+            self.cell().project(n, &input, &mut gates);
+            entering.copy_from_slice(states);
             self.forget(&rows, &mut entering);
             let parts = CellStep {
                 gates: &mut gates,
-                recurrent: &mut room.scratch,
-                kept: &mut room.kept[..n * width],
+                recurrent: &mut recurrent,
+                kept: &mut kept,
                 before: &entering,
-                after: &mut after[..n * state],
-                features: &mut room.features[..n * width],
+                after: &mut after,
+                features: &mut features,
             };
             self.cell().step(n, parts);
-            let moved = before.chunks_exact_mut(state).zip(after.chunks_exact(state));
-            for ((before, after), _) in moved.zip(indices).filter(|(_, index)| !waits(**index)) {
-                before.copy_from_slice(after);
+            for ((to, from), &index) in
+                states.chunks_exact_mut(state).zip(after.chunks_exact(state)).zip(indices)
+            {
+                // A sequence whose lead is shorter waits.
+                if self.sequences.lead(index as usize / n_envs) >= left {
+                    to.copy_from_slice(from);
+                }
             }
         }
     }

@@ -6,6 +6,7 @@ use crate::head::Head;
 use crate::kernels::{After, Instructions};
 use crate::mlp::{Activation, Layer, MlpSpec};
 use crate::trunk::{Cell, CellStep, Trunk};
+use crate::window::WindowNet;
 
 /// Rows taken through the layers at a time, so that activations stay in cache.
 pub const TILE_ROWS: usize = 128;
@@ -49,20 +50,19 @@ impl ActorCriticSpec {
         }
     }
 
-    /// Layers of trunk, actor and critic, in the order of their parameters.
+    /// Layers of a trunk with memory, of actor and critic, in the order of their parameters.
     #[must_use]
     pub fn layers(&self) -> [Vec<Layer>; 3] {
-        let trunk = self.trunk.layers(self.observation);
-        let actor = self.actor().layers(trunk.last().map_or(0, |l| l.bias + l.outputs));
+        let actor = self.actor().layers(self.trunk.n_parameters(self.observation));
         let critic = self.critic().layers(actor.last().map_or(0, |l| l.bias + l.outputs));
-        [trunk, actor, critic]
+        [self.trunk.layers(self.observation), actor, critic]
     }
 
     /// Number of parameters: trunk, actor, critic, head, in this order.
     #[must_use]
     pub fn n_parameters(&self) -> usize {
-        let sizes = self.layers().into_iter().flatten().map(|l| (l.inputs + 1) * l.outputs);
-        sizes.sum::<usize>() + self.head.n_parameters()
+        let nets = self.actor().n_parameters() + self.critic().n_parameters();
+        self.trunk.n_parameters(self.observation) + nets + self.head.n_parameters()
     }
 
     /// Place, rows and columns of every weight that a derivative goes back through.
@@ -78,8 +78,14 @@ impl ActorCriticSpec {
     /// Name, shape and place of every tensor in the flat parameters.
     #[must_use]
     pub fn tensors(&self) -> Vec<(String, Vec<usize>, std::ops::Range<usize>)> {
-        let mut out = Vec::new();
-        for (net, layers) in ["trunk", "actor", "critic"].into_iter().zip(self.layers()) {
+        let (mut out, mut place) = (Vec::new(), 0);
+        for (name, shape) in self.trunk.tensors(self.observation) {
+            let n = shape.iter().product::<usize>();
+            out.push((name, shape, place..place + n));
+            place += n;
+        }
+        let [_, actor, critic] = self.layers();
+        for (net, layers) in [("actor", actor), ("critic", critic)] {
             for (index, layer) in layers.iter().enumerate() {
                 let (weight, bias) = (layer.weight..layer.bias, layer.bias..layer.bias + layer.outputs);
                 out.push((format!("{net}.{index}.weight"), vec![layer.inputs, layer.outputs], weight));
@@ -214,6 +220,13 @@ impl ActorCritic {
         let width = trunk.features(observation);
         let wide = trunk.n_gates() * width;
         features.resize(n * width, 0.0);
+        if trunk.window().is_some() {
+            let net = WindowNet { trunk, observation, parameters: &self.parameters, isa };
+            for (x, features) in observations.chunks_exact(observation).zip(features.chunks_exact_mut(width)) {
+                net.forward(x, features);
+            }
+            return;
+        }
         scratch.fit(TILE_ROWS * wide);
         let cell = Cell { trunk, layers: &self.trunk, parameters: &self.parameters, isa };
         let state = trunk.state_width() * TILE_ROWS;

@@ -11,6 +11,7 @@ pub mod math;
 pub mod mlp;
 pub mod trunk;
 pub mod weights;
+pub mod window;
 
 pub use acting::{AgentPolicy, Greedy};
 pub use actor_critic::{ActorCritic, ActorCriticSpec, Outputs, Scratch};

@@ -26,15 +26,122 @@ pub enum Trunk {
         /// Units.
         width: usize,
     },
+    /// Two convolutions over a window of rows, each followed by max(·, 0), all of whose outputs are seen.
+    Conv {
+        /// Rows of the window.
+        window: usize,
+        /// Columns of the observation beside it.
+        extras: usize,
+        /// Channels.
+        width: usize,
+        /// Rows a convolution spans.
+        kernel: usize,
+    },
+    /// A transformer's encoder over a window of rows (Vaswani et al. 2017, arXiv 1706.03762), with learned positions, the
+    /// norm before each part, and max(·, 0) between layers of 4 · width; the last row's output is seen.
+    Transformer {
+        /// Rows of the window.
+        window: usize,
+        /// Columns of the observation beside it.
+        extras: usize,
+        /// Columns of a row inside; a multiple of the heads.
+        width: usize,
+        /// Attention heads.
+        heads: usize,
+        /// Layers.
+        layers: usize,
+    },
 }
 
 impl Trunk {
+    /// Rows of the window and columns beside it, of a trunk that has one.
+    #[must_use]
+    pub fn window(self) -> Option<(usize, usize)> {
+        match self {
+            Self::Conv { window, extras, .. } | Self::Transformer { window, extras, .. } => {
+                Some((window, extras))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it carries a state from step to step.
+    #[must_use]
+    pub fn remembers(self) -> bool {
+        self.state_width() > 0
+    }
+
+    /// What is wrong with it over `observation` columns, if anything.
+    #[must_use]
+    pub fn misfit(self, observation: usize) -> Option<String> {
+        let (window, extras) = self.window()?;
+        let columns = observation.checked_sub(extras).unwrap_or(0);
+        if window == 0 || columns == 0 || !columns.is_multiple_of(window) {
+            return Some(format!(
+                "its window of {window} rows does not divide the {columns} columns of the observation that are not extras"
+            ));
+        }
+        match self {
+            Self::Conv { kernel, .. } if kernel == 0 || 2 * (kernel.max(1) - 1) >= window => {
+                Some(format!("two convolutions over {kernel} rows leave nothing of a window of {window}"))
+            }
+            Self::Transformer { width, heads, .. } if heads == 0 || !width.is_multiple_of(heads) => {
+                Some(format!("its width, {width}, is no multiple of its {heads} heads"))
+            }
+            _ => None,
+        }
+    }
+
+    /// Names and shapes of its tensors over `observation` columns, in the order they lie in.
+    #[must_use]
+    pub fn tensors(self, observation: usize) -> Vec<(String, Vec<usize>)> {
+        let pair = |name: String, weight: Vec<usize>, width: usize| {
+            [(format!("trunk.{name}.weight"), weight), (format!("trunk.{name}.bias"), vec![width])]
+        };
+        let linear = |name: String, inputs: usize, outputs: usize| pair(name, vec![inputs, outputs], outputs);
+        let norm = |name: String, width: usize| pair(name, vec![width], width);
+        let columns = self.window().map_or(0, |(window, extras)| (observation - extras) / window.max(1));
+        match self {
+            Self::None => Vec::new(),
+            Self::Gru { .. } | Self::Lstm { .. } => {
+                let layers = self.layers(observation).into_iter().enumerate();
+                layers.flat_map(|(index, l)| linear(index.to_string(), l.inputs, l.outputs)).collect()
+            }
+            Self::Conv { width, kernel, .. } => {
+                let first = linear("conv.0".to_owned(), kernel * columns, width);
+                first.into_iter().chain(linear("conv.1".to_owned(), kernel * width, width)).collect()
+            }
+            Self::Transformer { window, width, layers, .. } => {
+                let mut out = linear("embed".to_owned(), columns, width).to_vec();
+                out.push(("trunk.position".to_owned(), vec![window, width]));
+                for layer in 0..layers {
+                    out.extend(norm(format!("{layer}.norm1"), width));
+                    out.extend(linear(format!("{layer}.qkv"), width, 3 * width));
+                    out.extend(linear(format!("{layer}.out"), width, width));
+                    out.extend(norm(format!("{layer}.norm2"), width));
+                    out.extend(linear(format!("{layer}.ff1"), width, 4 * width));
+                    out.extend(linear(format!("{layer}.ff2"), 4 * width, width));
+                }
+                out.extend(norm("norm".to_owned(), width));
+                out
+            }
+        }
+    }
+
+    /// Number of parameters over `observation` columns.
+    #[must_use]
+    pub fn n_parameters(self, observation: usize) -> usize {
+        self.tensors(observation).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum()
+    }
+
     /// Columns that actor and critic see.
     #[must_use]
     pub fn features(self, observation: usize) -> usize {
         match self {
             Self::None => observation,
             Self::Gru { width } | Self::Lstm { width } => width,
+            Self::Conv { window, extras, width, kernel } => (window + 2 - 2 * kernel) * width + extras,
+            Self::Transformer { extras, width, .. } => width + extras,
         }
     }
 
@@ -42,9 +149,9 @@ impl Trunk {
     #[must_use]
     pub fn state_width(self) -> usize {
         match self {
-            Self::None => 0,
             Self::Gru { width } => width,
             Self::Lstm { width } => 2 * width,
+            _ => 0,
         }
     }
 
@@ -52,9 +159,9 @@ impl Trunk {
     #[must_use]
     pub fn n_gates(self) -> usize {
         match self {
-            Self::None => 0,
             Self::Gru { .. } => 3,
             Self::Lstm { .. } => 4,
+            _ => 0,
         }
     }
 

@@ -13,4 +13,4 @@ pub mod trainer;
 pub use ppo::{PpoConfig, Schedule, UpdateStats};
 pub use objective::Objective;
 pub use tape::{Tape, TapeShape};
-pub use trainer::{Iteration, Phases, TrainError, Trainer, TrainerSpec};
+pub use trainer::{Iteration, LearnerChoice, Phases, TrainError, Trainer, TrainerSpec};

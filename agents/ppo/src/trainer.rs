@@ -5,7 +5,7 @@ use std::time::Duration;
 use cambist_core::clock::Clock;
 use cambist_core::policy::ActionMode;
 use cambist_core::{ActionSpec, BatchedEnv};
-use cambist_nets::{FusedLearner, LearnError, Learner, Snapshot, init};
+use cambist_nets::{DeviceChoice, FusedLearner, LearnError, Learner, Snapshot, TensorLearner, init};
 use cambist_policy::{Activation, ActorCritic, ActorCriticSpec, AgentPolicy, Head, Instructions, Trunk};
 
 use crate::ppo::{PpoConfig, UpdateStats, update};
@@ -13,11 +13,22 @@ use crate::rollout::{Chunk, EpisodeSums, collect};
 use crate::scaling::RewardScale;
 use crate::tape::{Tape, TapeShape};
 
+/// What learns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LearnerChoice {
+    /// The CPU kernels: perceptrons and trunks with memory, the same bits everywhere.
+    Fused,
+    /// burn on a device: any trunk, within a tolerance.
+    Tensor(DeviceChoice),
+}
+
 /// What a training is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainerSpec {
     /// The algorithm's numbers.
     pub ppo: PpoConfig,
+    /// What learns, and on what.
+    pub learner: LearnerChoice,
     /// What actor and critic share.
     pub trunk: Trunk,
     /// Columns of each hidden layer.
@@ -45,6 +56,16 @@ pub enum TrainError<E: std::error::Error + 'static> {
     /// Learning failed.
     #[error(transparent)]
     Learn(#[from] LearnError),
+    /// The trunk does not fit the observation or the learner.
+    #[error("the trunk {trunk} does not fit an observation of {observation} columns: {reason}")]
+    Misfit {
+        /// The trunk.
+        trunk: String,
+        /// Columns.
+        observation: usize,
+        /// Why.
+        reason: String,
+    },
     /// The given weights do not fit.
     #[error("the given weights are of a policy of shape {found:?}, this training is of {wanted:?}")]
     Weights {
@@ -85,7 +106,7 @@ pub struct Trainer {
     chunks: Vec<Chunk>,
     shape: TapeShape,
     tape: Tape,
-    learner: FusedLearner,
+    learner: Box<dyn Learner>,
     scale: Option<RewardScale>,
     n_done: u64,
     /// Factor of the learning rate, halved by every [`Trainer::go_back`].
@@ -127,6 +148,11 @@ impl Trainer {
                 }
             },
         };
+        let fused = spec.learner == LearnerChoice::Fused && spec.trunk.window().is_some();
+        let misfit = fused.then(|| "only burn's learner knows it".to_owned());
+        if let Some(reason) = misfit.or_else(|| spec.trunk.misfit(observation)) {
+            return Err(TrainError::Misfit { trunk: format!("{:?}", spec.trunk), observation, reason });
+        }
         let mut fresh = init::orthogonal(&shape, spec.seed, spec.initial_log_deviation);
         if let Some(agent) = &mut fresh {
             init::spread_memory(agent, spec.ppo.sequence_length);
@@ -156,7 +182,12 @@ impl Trainer {
             sequence_length: spec.ppo.sequence_length,
             burn_in: spec.ppo.burn_in,
         };
-        let learner = FusedLearner::new(agent, spec.n_threads, Instructions::detect());
+        let learner: Box<dyn Learner> = match spec.learner {
+            LearnerChoice::Fused => {
+                Box::new(FusedLearner::new(agent, spec.n_threads, Instructions::detect()))
+            }
+            LearnerChoice::Tensor(choice) => Box::new(TensorLearner::new(agent, &choice)?),
+        };
         Ok(Self {
             good: learner.snapshot(),
             learner,
@@ -199,7 +230,7 @@ impl Trainer {
         let before = self.learner.snapshot();
         let progress = self.n_done as f64 / self.spec.n_updates.max(1) as f64;
         let ppo = PpoConfig { learning_rate: self.pace * self.spec.ppo.learning_rate, ..self.spec.ppo };
-        let stats = update(&mut self.learner, &mut self.tape, &ppo, self.spec.seed, self.n_done, progress)?;
+        let stats = update(self.learner.as_mut(), &mut self.tape, &ppo, self.spec.seed, self.n_done, progress)?;
         self.good = before;
         self.n_done += 1;
         Ok(stats)

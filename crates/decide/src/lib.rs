@@ -57,6 +57,13 @@ pub struct DecisionRules {
     pub one_way_cost: f64,
     /// Limits of the gate.
     pub limits: Limits,
+    /// Rows of features a decision sees: 1 for the bar that just closed, more for those before it too.
+    #[serde(default = "one")]
+    pub window: usize,
+}
+
+fn one() -> usize {
+    1
 }
 
 /// What the path sees of an account.
@@ -89,8 +96,18 @@ impl DecisionPath {
     #[must_use]
     pub fn new(rules: DecisionRules, normaliser: Arc<Normaliser>) -> Self {
         let account = ACCOUNT_COLUMNS.iter().map(|&name| name.to_owned());
-        let names = normaliser.names.iter().cloned().chain(account).collect();
+        // Oldest row first; a row that is not the last says how many bars it lies back.
+        let past = |back: usize, name: &String| if back == 0 { name.clone() } else { format!("{name}[-{back}]") };
+        let rows = (0..rules.window.max(1)).rev();
+        let features = rows.flat_map(|back| normaliser.names.iter().map(move |name| past(back, name)));
+        let names = features.chain(account).collect();
         Self { rules, normaliser, spec: ObservationSpec { names } }
+    }
+
+    /// Rows of features that [`DecisionPath::observe`] takes.
+    #[must_use]
+    pub fn window(&self) -> usize {
+        self.rules.window.max(1)
     }
 
     /// What an observation holds.
@@ -118,11 +135,14 @@ impl DecisionPath {
             }
     }
 
-    /// Writes what the policy sees: normalised features, then the account: position and unrealised profit as shares of
+    /// Writes what the policy sees: the normalised features of the window's rows, oldest first, then the account: position and unrealised profit as shares of
     /// a full position, the profit tenfold.
     pub fn observe(&self, features: &[f32], account: &AccountView, out: &mut [f32]) {
         let (columns, rest) = out.split_at_mut(features.len());
-        self.normaliser.apply(features, columns);
+        let width = self.normaliser.names.len().max(1);
+        for (row, out) in features.chunks_exact(width).zip(columns.chunks_exact_mut(width)) {
+            self.normaliser.apply(row, out);
+        }
         let full = self.full_value(account);
         let share = |money: f64| {
             let share = if full > 0.0 { money / full } else { 0.0 };
@@ -209,6 +229,7 @@ mod tests {
         leverage: 1.0,
         one_way_cost: 0.001,
         limits: Limits { max_exposure: 1.0 },
+        window: 1,
     };
 
     const FLAT: AccountView = AccountView {

@@ -31,12 +31,12 @@ impl Normaliser {
         let n = ready.len().max(1) as f64;
         let mut mean = vec![0.0f64; width];
         for &row in &ready {
-            mean.iter_mut().zip(view.row(row)).for_each(|(m, &v)| *m += f64::from(v));
+            mean.iter_mut().zip(view.rows(row, 1)).for_each(|(m, &v)| *m += f64::from(v));
         }
         mean.iter_mut().for_each(|m| *m /= n);
         let mut square = vec![0.0f64; width];
         for &row in &ready {
-            for ((s, m), &v) in square.iter_mut().zip(&mean).zip(view.row(row)) {
+            for ((s, m), &v) in square.iter_mut().zip(&mean).zip(view.rows(row, 1)) {
                 *s += (f64::from(v) - m) * (f64::from(v) - m);
             }
         }

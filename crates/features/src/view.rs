@@ -85,12 +85,12 @@ impl FeatureView {
         self.ready.len()
     }
 
-    /// Row `index`.
+    /// The `n` rows up to and with row `last`, oldest first.
     ///
     /// # Panics
-    /// When `index` is past the end.
+    /// When they begin before the first or end past the last.
     #[must_use]
-    pub fn row(&self, index: usize) -> &[f32] {
-        &self.values[index * self.width()..(index + 1) * self.width()]
+    pub fn rows(&self, last: usize, n: usize) -> &[f32] {
+        &self.values[(last + 1 - n) * self.width()..(last + 1) * self.width()]
     }
 }

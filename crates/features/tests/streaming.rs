@@ -59,11 +59,11 @@ fn a_stream_begun_anywhere_equals_the_batch() {
                     "{feature} begun at {begin} is ready before the batch at {index}"
                 );
                 let same =
-                    row.iter().zip(batch.row(index)).all(|(a, b)| (*a as f32).to_bits() == b.to_bits());
+                    row.iter().zip(batch.rows(index, 1)).all(|(a, b)| (*a as f32).to_bits() == b.to_bits());
                 assert!(
                     same,
                     "{feature} begun at {begin} differs at {index}: {row:?} {:?}",
-                    batch.row(index)
+                    batch.rows(index, 1)
                 );
                 compared += 1;
             }
@@ -86,6 +86,6 @@ fn rows_before_a_change_do_not_change() {
         }
         let after = FeatureView::compute(&features, &changed).unwrap();
         assert_eq!(before.values[..at * before.width()], after.values[..at * after.width()]);
-        assert_ne!(before.row(at), after.row(at));
+        assert_ne!(before.rows(at, 1), after.rows(at, 1));
     }
 }

@@ -13,7 +13,7 @@ use cambist_analytic::{ParameterError, SignalEnv, SignalMarket};
 use cambist_core::BatchedEnv;
 use cambist_core::clock::Clock;
 use cambist_policy::{Activation, ActorCritic, Trunk};
-use cambist_ppo::{PpoConfig, Schedule, TrainError, Trainer, TrainerSpec};
+use cambist_ppo::{LearnerChoice, PpoConfig, Schedule, TrainError, Trainer, TrainerSpec};
 
 pub use exercises::{Exercise, LearningRequest, Row, Unit, check_learning};
 pub use judge::{Best, Judged, judge_signal};
@@ -102,6 +102,7 @@ fn settings(budget: &Budget, seed: u64) -> TrainerSpec {
             sequence_length: 1,
             burn_in: 0,
         },
+        learner: LearnerChoice::Fused,
         trunk: Trunk::None,
         hidden: vec![64, 64],
         activation: Activation::Tanh,

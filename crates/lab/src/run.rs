@@ -11,6 +11,7 @@ use cambist_evaluate::windows::{Fold, Span};
 use cambist_evaluate::{Judgement, Track};
 use cambist_features::Normaliser;
 use cambist_market::MarketEnv;
+use cambist_ppo::LearnerChoice;
 use cambist_runs::{MetricsLog, RunFolder};
 
 use crate::artefact::{Artefact, REVISION};
@@ -59,6 +60,9 @@ pub fn run(
     let config = Config::validate(layers.resolve()?)?;
     let market = Market::prepare(&config, &machine.data)?;
     let folds = config.folds(market.whole())?;
+    if let LearnerChoice::Tensor(choice) = config.trainer(1).learner {
+        choice.open()?;
+    }
     for fold in &folds {
         rehearse(&config, &market, fold)?;
     }
@@ -174,7 +178,7 @@ fn artefact_of(config: &Config, market: &Market, fold: &Fold, trained: &Trained)
         chosen_update: trained.chosen_update,
         seed: config.raw.run.seed,
         revision: REVISION.to_owned(),
-        deterministic: true,
+        deterministic: config.trainer(1).learner == LearnerChoice::Fused,
         config: config.raw.clone(),
     }
 }

@@ -182,7 +182,8 @@ impl MarketEnv {
 
     fn observe(&self, index: usize, out: &mut [f32]) {
         let course = &self.courses[index];
-        self.spec.path.observe(self.spec.features.row(course.row), &account(course), out);
+        let rows = self.spec.features.rows(course.row, self.spec.path.window());
+        self.spec.path.observe(rows, &account(course), out);
     }
 
     /// One bar of one environment: order at the open, carry to the close. Returns the reward.
@@ -235,7 +236,9 @@ fn account(course: &Course) -> AccountView {
 fn usable(spec: &MarketSpec) -> Result<Range<usize>, MarketError> {
     let window = spec.rows.clone();
     let (tape, ready) = (&spec.tape, &spec.features.ready);
-    let start = window.clone().find(|&row| ready[row]).unwrap_or(window.end);
+    let back = spec.path.window() - 1;
+    let seen = |row: usize| row >= back && ready[row - back] && ready[row];
+    let start = window.clone().find(|&row| seen(row)).unwrap_or(window.end);
     if let Some(row) = (start..window.end).find(|&row| !ready[row]) {
         return Err(MarketError::Interrupted { at: UnixNanos(tape.open_time[row]) });
     }

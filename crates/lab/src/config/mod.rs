@@ -4,6 +4,7 @@
 //! refused with the nearest known one; then [`Config::validate`] makes sense of it or says which field does not.
 
 mod layers;
+mod network;
 pub mod raw;
 mod sections;
 mod validate;

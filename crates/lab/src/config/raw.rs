@@ -121,6 +121,9 @@ pub struct RawFeatures {
     /// Bound of a normalised feature.
     #[schemars(extend("unit" = "standard deviations"))]
     pub clip: f64,
+    /// Rows a decision sees: 1 for the bar that just closed, more for those before it too, oldest first.
+    #[schemars(extend("unit" = "bars"))]
+    pub window: usize,
 }
 
 impl Default for RawFeatures {
@@ -135,7 +138,7 @@ impl Default for RawFeatures {
             "realised(24)",
             "hour",
         ];
-        Self { columns: columns.map(str::to_owned).to_vec(), clip: 5.0 }
+        Self { columns: columns.map(str::to_owned).to_vec(), clip: 5.0, window: 1 }
     }
 }
 
@@ -284,16 +287,66 @@ pub enum Trunk {
     Gru,
     /// A long short-term memory.
     Lstm,
+    /// Two convolutions over a window of rows.
+    Conv,
+    /// A transformer's encoder over a window of rows.
+    Transformer,
+}
+
+/// What learns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LearnerName {
+    /// The CPU kernels.
+    Fused,
+    /// burn.
+    Burn,
+}
+
+/// On what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceName {
+    /// The processor.
+    Cpu,
+    /// An NVIDIA GPU.
+    Cuda,
+    /// Any other GPU.
+    Wgpu,
+}
+
+/// How exactly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PrecisionName {
+    /// Single precision.
+    Single,
+    /// Products in bfloat16.
+    Mixed,
 }
 
 /// A shared trunk, and behind it actor and critic, two perceptrons of the same hidden layers.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawNetwork {
-    /// What actor and critic share: `none`, `gru` or `lstm`.
+    /// What actor and critic share: `none`, `gru` or `lstm`; `conv` or `transformer` over features.window rows.
     pub trunk: Trunk,
-    /// Units of the trunk.
+    /// Units, channels or columns of the trunk.
     pub trunk_width: usize,
+    /// Rows that a convolution spans.
+    pub kernel: usize,
+    /// Attention heads of a transformer.
+    pub heads: usize,
+    /// Layers of a transformer.
+    pub layers: usize,
+    /// `fused` for the CPU kernels, the same bits everywhere; `burn` for other devices and trunks.
+    pub learner: LearnerName,
+    /// Device of burn's learner: `cpu`; `cuda` or `wgpu` in builds with that feature.
+    pub device: DeviceName,
+    /// Precision of products in burn's learner: `single`, or `mixed` for bfloat16 where the device has it.
+    pub precision: PrecisionName,
+    /// Whether burn's learner computes element-wise results again on the way back instead of keeping them.
+    pub gradient_checkpointing: bool,
     /// Width of each hidden layer.
     pub hidden: Vec<usize>,
     /// `tanh`, `relu` or `silu`.
@@ -307,6 +360,13 @@ impl Default for RawNetwork {
         Self {
             trunk: Trunk::None,
             trunk_width: 128,
+            kernel: 3,
+            heads: 4,
+            layers: 2,
+            learner: LearnerName::Fused,
+            device: DeviceName::Cpu,
+            precision: PrecisionName::Single,
+            gradient_checkpointing: false,
             hidden: vec![64, 64],
             activation: Activation::Tanh,
             initial_log_deviation: -0.7,

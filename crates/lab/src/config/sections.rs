@@ -7,6 +7,7 @@ use cambist_execution::{CostModel, EngineRules};
 use cambist_risk::Limits;
 
 use super::ConfigError;
+use super::network::check_network;
 use super::raw::{self, RawConfig};
 use super::validate::DataSource;
 
@@ -121,6 +122,8 @@ pub(super) fn engine(raw: &RawConfig) -> Result<EngineRules, ConfigError> {
 
 pub(super) fn decision(raw: &RawConfig, engine: &EngineRules) -> Result<DecisionRules, ConfigError> {
     let d = &raw.decision;
+    let window = raw.features.window;
+    require((1..=4096).contains(&window), "features.window", window, "from 1 to 4096")?;
     require(
         (0.0..2.0).contains(&d.dead_band),
         "decision.dead_band",
@@ -156,6 +159,7 @@ pub(super) fn decision(raw: &RawConfig, engine: &EngineRules) -> Result<Decision
         leverage: d.leverage,
         one_way_cost: engine.costs.one_way(),
         limits: Limits { max_exposure: max },
+        window: raw.features.window,
     })
 }
 
@@ -179,7 +183,8 @@ pub(super) fn check_ppo(raw: &RawConfig) -> Result<(), ConfigError> {
         p.minibatch_size,
         format!("a divisor of ppo.n_envs x ppo.horizon, {rows}"),
     )?;
-    if raw.network.trunk != raw::Trunk::None {
+    check_network(raw)?;
+    if matches!(raw.network.trunk, raw::Trunk::Gru | raw::Trunk::Lstm) {
         let width = raw.network.trunk_width;
         require((1..=8192).contains(&width), "network.trunk_width", width, "from 1 to 8192")?;
         let length = p.sequence_length;

@@ -10,6 +10,7 @@ use cambist_market::{EpisodeLength, EpisodePlan, Reward, Starts};
 use cambist_ppo::{PpoConfig, TrainerSpec};
 
 use super::ConfigError;
+use super::network::{learner, trunk};
 use super::raw::{self, RawConfig};
 use super::sections::{
     bounded, check_ppo, date, decision, engine, needed_date, refuse, require, source, timeframe,
@@ -237,7 +238,8 @@ impl Config {
                 sequence_length: ppo.sequence_length,
                 burn_in: ppo.burn_in,
             },
-            trunk: self.trunk(),
+            trunk: trunk(&self.raw),
+            learner: learner(&self.raw),
             hidden: self.raw.network.hidden.clone(),
             activation: match self.raw.network.activation {
                 raw::Activation::Tanh => cambist_policy::Activation::Tanh,
@@ -249,15 +251,6 @@ impl Config {
             n_updates: ppo.total_steps.div_ceil(per_update),
             seed: self.raw.run.seed,
             n_threads,
-        }
-    }
-
-    fn trunk(&self) -> cambist_policy::Trunk {
-        let width = self.raw.network.trunk_width;
-        match self.raw.network.trunk {
-            raw::Trunk::None => cambist_policy::Trunk::None,
-            raw::Trunk::Gru => cambist_policy::Trunk::Gru { width },
-            raw::Trunk::Lstm => cambist_policy::Trunk::Lstm { width },
         }
     }
 

@@ -136,6 +136,7 @@ impl OracleMarket {
             leverage: 1.0 / EQUITY,
             one_way_cost: costs.one_way(),
             limits: cambist_risk::Limits { max_exposure: f64::INFINITY },
+            window: 1,
         };
         let normaliser = Arc::new(Normaliser::identity(&features.names, 10.0));
         MarketSpec {
