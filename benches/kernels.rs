@@ -59,10 +59,10 @@ fn rows(criterion: &mut Criterion) {
     let n = 16_384;
     group.throughput(Throughput::Elements(n as u64));
     let (mut logits, gradient) = (normals(3 * n), normals(n));
-    group.bench_function("log softmax of 3", |b| b.iter(|| log_softmax(isa, 3, black_box(&mut logits), None)));
+    group
+        .bench_function("log softmax of 3", |b| b.iter(|| log_softmax(isa, 3, black_box(&mut logits), None)));
     let (mut m, mut v, mut w) = (vec![0.0; n], vec![0.0; n], normals(n));
-    let step =
-        AdamStep { scale: 1.0, beta1: 0.9, beta2: 0.999, rate: 1e-9, second: 1.0, epsilon: 1e-5 };
+    let step = AdamStep { scale: 1.0, beta1: 0.9, beta2: 0.999, rate: 1e-9, second: 1.0, epsilon: 1e-5 };
     group.bench_function("adam", |b| {
         b.iter(|| adam(isa, &step, &gradient, &mut m, &mut v, black_box(&mut w)));
     });

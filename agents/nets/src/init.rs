@@ -16,9 +16,11 @@ pub fn orthogonal(spec: &ActorCriticSpec, seed: u64, log_deviation: f32) -> Opti
     let mut parameters = vec![0.0; spec.n_parameters()];
     let [trunk, actor, critic] = spec.layers();
     let mut index = 0;
-    for (layers, hidden_gain, last_gain) in
-        [(&trunk, TRUNK_GAIN, TRUNK_GAIN), (&actor, HIDDEN_GAIN, ACTOR_GAIN), (&critic, HIDDEN_GAIN, CRITIC_GAIN)]
-    {
+    for (layers, hidden_gain, last_gain) in [
+        (&trunk, TRUNK_GAIN, TRUNK_GAIN),
+        (&actor, HIDDEN_GAIN, ACTOR_GAIN),
+        (&critic, HIDDEN_GAIN, CRITIC_GAIN),
+    ] {
         for (depth, layer) in layers.iter().enumerate() {
             let gain = if depth + 1 == layers.len() { last_gain } else { hidden_gain };
             let mut stream = Stream::new(seed, Purpose::Weights, index);

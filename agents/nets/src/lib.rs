@@ -17,7 +17,8 @@ pub mod reference;
 pub mod tensor;
 
 pub use fused::FusedLearner;
-pub use tensor::{DeviceChoice, DeviceKind, Precision, TensorLearner};
 pub use learner::{
-    Batch, Experience, LearnError, Learner, OutputLoss, Sequences, Snapshot, Step, Sums, TileGradients, TileOutputs,
+    Batch, Experience, LearnError, Learner, OutputLoss, Sequences, Snapshot, Step, Sums, TileGradients,
+    TileOutputs,
 };
+pub use tensor::{DeviceChoice, DeviceKind, Precision, TensorLearner};

@@ -145,8 +145,7 @@ impl Pass<'_> {
         let (values, d_values) = critic.ends(n);
         let log_deviation = self.model.agent.log_deviation();
         let outputs = TileOutputs { indices, head, log_deviation, values, instructions: self.isa };
-        let mut gradients =
-            TileGradients { head: d_head, log_deviation: d_log_deviation, values: d_values };
+        let mut gradients = TileGradients { head: d_head, log_deviation: d_log_deviation, values: d_values };
         self.loss.tile(&outputs, &mut gradients, sums);
     }
 }

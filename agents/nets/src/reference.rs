@@ -44,7 +44,13 @@ pub fn affine(layer: &Layer, parameters: &[f64], x: &[f64]) -> Vec<f64> {
 }
 
 /// Adds a layer's gradient for input `x` and derivative `d`, and returns the derivative by the input.
-pub fn affine_back(layer: &Layer, parameters: &[f64], x: &[f64], d: &[f64], gradient: &mut [f64]) -> Vec<f64> {
+pub fn affine_back(
+    layer: &Layer,
+    parameters: &[f64],
+    x: &[f64],
+    d: &[f64],
+    gradient: &mut [f64],
+) -> Vec<f64> {
     let mut d_x = vec![0.0; layer.inputs];
     for (j, &dy) in d.iter().enumerate() {
         gradient[layer.bias + j] += dy;

@@ -231,12 +231,8 @@ fn remembering(trunk: Trunk, hidden: &[usize], burn_in: usize) -> Remembering {
 
 impl Remembering {
     fn experience(&self) -> Experience<'_> {
-        let sequences = Sequences {
-            length: LENGTH,
-            burn_in: self.burn_in,
-            states: &self.states,
-            fresh: &self.fresh,
-        };
+        let sequences =
+            Sequences { length: LENGTH, burn_in: self.burn_in, states: &self.states, fresh: &self.fresh };
         Experience { observations: &self.observations, n_envs: N_ENVS, sequences: Some(sequences) }
     }
 
@@ -271,7 +267,8 @@ impl Remembering {
                 for (layers, target) in [(&actor, &targets[..2]), (&critic, &targets[2..])] {
                     let layered = reference::forward(layers, self.spec.activation, parameters, h);
                     let y = &layered.last().unwrap().y;
-                    let d: Vec<f64> = y.iter().zip(target).map(|(y, t)| (y - t) / self.loss.n as f64).collect();
+                    let d: Vec<f64> =
+                        y.iter().zip(target).map(|(y, t)| (y - t) / self.loss.n as f64).collect();
                     loss += d.iter().map(|d| 0.5 * d * d * self.loss.n as f64).sum::<f64>();
                     let back = reference::backward(
                         layers,

@@ -55,7 +55,12 @@ fn agent(spec: &ActorCriticSpec) -> ActorCritic {
     agent
 }
 
-fn gradient(learner: &mut dyn Learner, experience: Experience<'_>, indices: &[u32], n: usize) -> (Vec<f32>, Distance) {
+fn gradient(
+    learner: &mut dyn Learner,
+    experience: Experience<'_>,
+    indices: &[u32],
+    n: usize,
+) -> (Vec<f32>, Distance) {
     let loss = Distance { n: n as f32, ..Distance::default() };
     learner.learn(experience, &[Batch { indices, loss: &loss }], &mut |_, _| None).unwrap();
     loss.seen.lock().unwrap().sort_by_key(|(row, _)| *row);

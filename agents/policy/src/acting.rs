@@ -59,8 +59,7 @@ impl Policy for AgentPolicy {
         let head = self.agent.spec().head;
         let n = input.observations.len() / self.agent.spec().observation;
         self.outputs.resize(n * head.width(), 0.0);
-        let outputs =
-            Outputs { head: &mut self.outputs, values: output.values, next_state: output.state };
+        let outputs = Outputs { head: &mut self.outputs, values: output.values, next_state: output.state };
         self.agent.evaluate(self.isa, input.observations, input.state, outputs, &mut self.scratch);
         let mut stream = Stream::new(self.seed, Purpose::Policy, self.first_env);
         stream.seek(self.step * BLOCKS_A_STEP);

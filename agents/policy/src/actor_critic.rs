@@ -222,7 +222,8 @@ impl ActorCritic {
         features.resize(n * width, 0.0);
         if trunk.window().is_some() {
             let net = WindowNet { trunk, observation, parameters: &self.parameters, isa };
-            for (x, features) in observations.chunks_exact(observation).zip(features.chunks_exact_mut(width)) {
+            for (x, features) in observations.chunks_exact(observation).zip(features.chunks_exact_mut(width))
+            {
                 net.forward(x, features);
             }
             return;

@@ -229,17 +229,7 @@ impl Cell<'_> {
         let bias = &self.parameters[layer.bias..layer.bias + layer.outputs];
         let h = Strided { data: step.before, row_stride: self.trunk.state_width(), column_stride: 1 };
         let (outputs, inputs) = (layer.outputs, layer.inputs);
-        matmul(
-            self.isa,
-            n,
-            outputs,
-            inputs,
-            h,
-            weight,
-            Start::Row(bias),
-            step.recurrent,
-            After::Nothing,
-        );
+        matmul(self.isa, n, outputs, inputs, h, weight, Start::Row(bias), step.recurrent, After::Nothing);
         with(self.isa, Gating { trunk: self.trunk, width: self.width(), step });
     }
 }

@@ -10,7 +10,7 @@ pub mod scaling;
 pub mod tape;
 pub mod trainer;
 
-pub use ppo::{PpoConfig, Schedule, UpdateStats};
 pub use objective::Objective;
+pub use ppo::{PpoConfig, Schedule, UpdateStats};
 pub use tape::{Tape, TapeShape};
 pub use trainer::{Iteration, LearnerChoice, Phases, TrainError, Trainer, TrainerSpec};

@@ -230,7 +230,8 @@ impl Trainer {
         let before = self.learner.snapshot();
         let progress = self.n_done as f64 / self.spec.n_updates.max(1) as f64;
         let ppo = PpoConfig { learning_rate: self.pace * self.spec.ppo.learning_rate, ..self.spec.ppo };
-        let stats = update(self.learner.as_mut(), &mut self.tape, &ppo, self.spec.seed, self.n_done, progress)?;
+        let stats =
+            update(self.learner.as_mut(), &mut self.tape, &ppo, self.spec.seed, self.n_done, progress)?;
         self.good = before;
         self.n_done += 1;
         Ok(stats)
@@ -280,9 +281,11 @@ impl Trainer {
     pub fn bytes(&self) -> usize {
         let TapeShape { n_envs, horizon, observation, state, sequence_length, .. } = self.shape;
         let spec = self.learner.agent().spec();
-        let orders = 4 * n_envs * horizon * self.spec.ppo.n_epochs / if state > 0 { sequence_length } else { 1 };
+        let orders =
+            4 * n_envs * horizon * self.spec.ppo.n_epochs / if state > 0 { sequence_length } else { 1 };
         let features = if state > 0 { spec.trunk.features(observation) } else { 0 };
-        let chunks = n_envs * (8 * observation + 12 * state + 25) + 4 * n_envs * (spec.head.width() + features);
+        let chunks =
+            n_envs * (8 * observation + 12 * state + 25) + 4 * n_envs * (spec.head.width() + features);
         self.shape.bytes() + orders + chunks
     }
 

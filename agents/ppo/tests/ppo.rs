@@ -9,17 +9,15 @@ use cambist_ppo::ppo::{Trajectories, advantages};
 use cambist_ppo::{Objective, PpoConfig, Schedule, Tape, TapeShape};
 
 /// Advantages of one environment; `next` holds the value after each truncation, and after the last row.
-fn gae(
-    rewards: &[f32],
-    values: &[f32],
-    next: &[f32],
-    ends: &[End],
-    gamma: f32,
-    lambda: f32,
-) -> Vec<f32> {
+fn gae(rewards: &[f32], values: &[f32], next: &[f32], ends: &[End], gamma: f32, lambda: f32) -> Vec<f32> {
     let mut out = vec![0.0; rewards.len()];
     let last_values = &next[next.len() - 1..];
-    advantages(&Trajectories { rewards, values, ends, bootstraps: next, last_values }, gamma, lambda, &mut out);
+    advantages(
+        &Trajectories { rewards, values, ends, bootstraps: next, last_values },
+        gamma,
+        lambda,
+        &mut out,
+    );
     out
 }
 
@@ -170,7 +168,13 @@ fn the_clip_holds_on_the_right_side() {
         let objective =
             Objective { config: &config, tape: &tape, head, n: 1, advantage_mean: 0.0, advantage_scale: 1.0 };
         let (mut d_head, mut d_values, mut sums) = ([0.0; 2], [0.0], [0.0; 8]);
-        let tile = TileOutputs { indices: &[0], head: &[0.0, 0.0], log_deviation: &[], values: &[0.0], instructions: Instructions::Plain };
+        let tile = TileOutputs {
+            indices: &[0],
+            head: &[0.0, 0.0],
+            log_deviation: &[],
+            values: &[0.0],
+            instructions: Instructions::Plain,
+        };
         let mut gradients =
             TileGradients { head: &mut d_head, log_deviation: &mut [], values: &mut d_values };
         objective.tile(&tile, &mut gradients, &mut sums);

@@ -93,7 +93,8 @@ impl Stream {
 
     #[inline(always)]
     fn lane_at(&self, distance: u64) -> [u32; 2] {
-        let index = (u64::from(self.lane[0]) | (u64::from(self.lane[1] & 0xFFFF) << 32)).wrapping_add(distance);
+        let index =
+            (u64::from(self.lane[0]) | (u64::from(self.lane[1] & 0xFFFF) << 32)).wrapping_add(distance);
         [index as u32, (((index >> 32) as u32) & 0xFFFF) | (self.lane[1] & 0xFFFF_0000)]
     }
 

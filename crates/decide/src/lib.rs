@@ -97,7 +97,8 @@ impl DecisionPath {
     pub fn new(rules: DecisionRules, normaliser: Arc<Normaliser>) -> Self {
         let account = ACCOUNT_COLUMNS.iter().map(|&name| name.to_owned());
         // Oldest row first; a row that is not the last says how many bars it lies back.
-        let past = |back: usize, name: &String| if back == 0 { name.clone() } else { format!("{name}[-{back}]") };
+        let past =
+            |back: usize, name: &String| if back == 0 { name.clone() } else { format!("{name}[-{back}]") };
         let rows = (0..rules.window.max(1)).rev();
         let features = rows.flat_map(|back| normaliser.names.iter().map(move |name| past(back, name)));
         let names = features.chain(account).collect();

@@ -199,10 +199,15 @@ pub fn parts(title: &str, parts: &[(&str, f64)]) -> Result<String, ChartError> {
     Ok(svg)
 }
 
-fn draw_parts(svg: &mut String, title: &str, parts: &[(&str, f64)]) -> Result<(), Box<dyn std::error::Error>> {
+fn draw_parts(
+    svg: &mut String,
+    title: &str,
+    parts: &[(&str, f64)],
+) -> Result<(), Box<dyn std::error::Error>> {
     let (left, width, top, height) = (20, SIZE.0 as i32 - 40, 40, 60);
     let rows = parts.len() as i32;
-    let root = SVGBackend::with_string(svg, (SIZE.0, (top + height + 24 + 20 * rows) as u32)).into_drawing_area();
+    let root =
+        SVGBackend::with_string(svg, (SIZE.0, (top + height + 24 + 20 * rows) as u32)).into_drawing_area();
     let text = |size: i32| ("sans-serif", size).into_font();
     root.draw(&Text::new(title.to_owned(), (left, 10), text(16)))?;
     let total: f64 = parts.iter().map(|p| p.1).sum();

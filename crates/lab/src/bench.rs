@@ -42,7 +42,8 @@ impl Reading {
         sorted.sort_by(f64::total_cmp);
         let at = |i: usize| sorted.get(i).copied().unwrap_or(f64::NAN);
         let n = sorted.len();
-        let middle = if n.is_multiple_of(2) { 0.5 * (at(n / 2) + at((n / 2).saturating_sub(1))) } else { at(n / 2) };
+        let middle =
+            if n.is_multiple_of(2) { 0.5 * (at(n / 2) + at((n / 2).saturating_sub(1))) } else { at(n / 2) };
         [at(0), middle, at(n.saturating_sub(1))]
     }
 }
@@ -81,7 +82,8 @@ pub fn write(
     machine: &str,
     chart: Option<&str>,
 ) -> Result<Vec<String>, LabError> {
-    let mut text = String::from("| what | median | lowest | highest | unit | note |\n|---|---|---|---|---|---|\n");
+    let mut text =
+        String::from("| what | median | lowest | highest | unit | note |\n|---|---|---|---|---|---|\n");
     for reading in readings {
         text.push_str(&format!("| {} |\n", reading.cells().join(" | ")));
     }
@@ -106,9 +108,14 @@ pub fn peak(n_threads: usize, clock: &dyn Clock) -> f64 {
         .map(|_| {
             let begun = clock.elapsed();
             let work: f64 = std::thread::scope(|scope| {
-                let handles: Vec<_> = (0..n_threads).map(|_| scope.spawn(move || peak_loop(isa, N))).collect();
+                let handles: Vec<_> =
+                    (0..n_threads).map(|_| scope.spawn(move || peak_loop(isa, N))).collect();
                 // The sum of the loop is looked at, or there would be no loop.
-                handles.into_iter().filter_map(|h| h.join().ok()).map(|(work, sum)| work + 0.0 * f64::from(sum)).sum()
+                handles
+                    .into_iter()
+                    .filter_map(|h| h.join().ok())
+                    .map(|(work, sum)| work + 0.0 * f64::from(sum))
+                    .sum()
             });
             work / (clock.elapsed() - begun).as_secs_f64()
         })
@@ -119,7 +126,8 @@ pub fn peak(n_threads: usize, clock: &dyn Clock) -> f64 {
 #[must_use]
 pub fn machine_line(machine: &Machine, clock: &dyn Clock) -> String {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpu.lines().find_map(|l| l.strip_prefix("model name")?.split(": ").nth(1)).unwrap_or("unknown");
+    let model =
+        cpu.lines().find_map(|l| l.strip_prefix("model name")?.split(": ").nth(1)).unwrap_or("unknown");
     format!(
         "{model}, {} threads, {}, multiply-add peak {:.0} GFLOP/s",
         machine.n_threads,

@@ -1,6 +1,5 @@
 //! The environment of a config, put through the contract.
 
-
 use cambist_core::check::{EnvReport, check_env};
 use cambist_core::{AutoReset, BatchedEnv};
 use cambist_market::MarketEnv;

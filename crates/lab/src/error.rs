@@ -53,6 +53,9 @@ pub enum LabError {
     /// Reports.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// The kernels asked for are not there.
+    #[error(transparent)]
+    Kernel(#[from] cambist_policy::kernels::KernelError),
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] cambist_store::FileError),

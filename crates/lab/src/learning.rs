@@ -18,8 +18,8 @@ use cambist_ppo::{LearnerChoice, PpoConfig, Schedule, TrainError, Trainer, Train
 pub use exercises::{Exercise, LearningRequest, Row, Unit, check_learning};
 pub use judge::{Best, Judged, judge_signal};
 pub use memory::{Classic, Earned, learn_classic, learn_memory};
-pub use picture::write_pictures;
 pub use oracle::{NullResult, OracleMarket, OracleResult};
+pub use picture::write_pictures;
 
 /// Episodes of a judgement.
 pub const JUDGED_EPISODES: usize = 256;

@@ -60,6 +60,7 @@ pub fn run(
     let config = Config::validate(layers.resolve()?)?;
     let market = Market::prepare(&config, &machine.data)?;
     let folds = config.folds(market.whole())?;
+    cambist_policy::Instructions::forced()?;
     if let LearnerChoice::Tensor(choice) = config.trainer(1).learner {
         choice.open()?;
     }

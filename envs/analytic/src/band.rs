@@ -1,6 +1,6 @@
 //! The best policy under proportional cost and quadratic risk: a no-trade band.
 
-use crate::optimum::{normal_density, GRID_DEVIATIONS};
+use crate::optimum::{GRID_DEVIATIONS, normal_density};
 use crate::quadrature::gauss_hermite;
 use crate::{MarketKind, Signal, SignalMarket};
 

@@ -60,8 +60,7 @@ impl Task for CartPoleTask {
         let force = if action == 1.0 { FORCE } else { -FORCE };
         let (sin, cos) = libm::sincos(angle);
         let push = (force + POLE * spin * spin * sin) / MASS;
-        let turn =
-            (GRAVITY * sin - cos * push) / (HALF_LENGTH * (4.0 / 3.0 - POLE_MASS * cos * cos / MASS));
+        let turn = (GRAVITY * sin - cos * push) / (HALF_LENGTH * (4.0 / 3.0 - POLE_MASS * cos * cos / MASS));
         let pull = push - POLE * turn * cos / MASS;
         // Explicit Euler: places move by the old speeds.
         let next = [x + TAU * v, v + TAU * pull, angle + TAU * spin, spin + TAU * turn];

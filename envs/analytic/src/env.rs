@@ -141,7 +141,7 @@ impl BatchedEnv for SignalEnv {
         match self.market.kind {
             MarketKind::Quadratic { .. } => {
                 ActionSpec::Continuous { dim: 1, low: -BOUND as f32, high: BOUND as f32 }
-            },
+            }
             MarketKind::Proportional { .. } => ActionSpec::Discrete { n: 3 },
             MarketKind::Banded { .. } => ActionSpec::Band { low: -BOUND as f32, high: BOUND as f32 },
         }

@@ -26,6 +26,17 @@ pub enum Instructions {
     Plain,
 }
 
+/// `CAMBIST_KERNEL` cannot be followed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KernelError {
+    /// There is no such instruction set.
+    #[error("CAMBIST_KERNEL is '{0}': it must be avx512, avx2 or plain, or not be set")]
+    Unknown(String),
+    /// This processor lacks it.
+    #[error("CAMBIST_KERNEL is '{0}', which this processor does not have: unset it for the widest it has")]
+    Missing(&'static str),
+}
+
 impl Instructions {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Avx512, Self::Avx2, Self::Plain];
@@ -46,11 +57,24 @@ impl Instructions {
     /// The widest this processor has, or the one that `CAMBIST_KERNEL` (avx512, avx2, plain) names if it has that.
     #[must_use]
     pub fn detect() -> Self {
+        let widest = Self::ALL.into_iter().find(|i| i.is_available()).unwrap_or(Self::Plain);
+        Self::forced().ok().flatten().unwrap_or(widest)
+    }
+
+    /// What `CAMBIST_KERNEL` names, if anything.
+    ///
+    /// # Errors
+    /// When it names nothing there is, or what this processor lacks.
+    pub fn forced() -> Result<Option<Self>, KernelError> {
         let wanted = std::env::var("CAMBIST_KERNEL").unwrap_or_default();
-        let named = Self::ALL.into_iter().find(|i| i.name() == wanted);
-        named
-            .filter(|i| i.is_available())
-            .unwrap_or_else(|| Self::ALL.into_iter().find(|i| i.is_available()).unwrap_or(Self::Plain))
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        match Self::ALL.into_iter().find(|i| i.name() == wanted) {
+            None => Err(KernelError::Unknown(wanted)),
+            Some(named) if !named.is_available() => Err(KernelError::Missing(named.name())),
+            named => Ok(named),
+        }
     }
 
     /// Its name in `CAMBIST_KERNEL`.
@@ -194,7 +218,9 @@ pub fn matmul(
         }
         match instructions {
             // SAFETY: `is_available` found the instruction set on this processor.
-            Instructions::Avx512 if instructions.is_available() => return unsafe { avx512(product, c, after) },
+            Instructions::Avx512 if instructions.is_available() => {
+                return unsafe { avx512(product, c, after) };
+            }
             // SAFETY: as above.
             Instructions::Avx2 if instructions.is_available() => return unsafe { avx2(product, c, after) },
             _ => {}
@@ -428,7 +454,9 @@ mod tests {
 
     #[test]
     fn every_instruction_set_gives_the_same_bits_and_the_right_product() {
-        for (m, n, k) in [(1, 1, 1), (7, 3, 5), (64, 64, 64), (33, 81, 19), (4, 16, 0), (130, 67, 64), (50, 3, 70)] {
+        for (m, n, k) in
+            [(1, 1, 1), (7, 3, 5), (64, 64, 64), (33, 81, 19), (4, 16, 0), (130, 67, 64), (50, 3, 70)]
+        {
             let (a, b, bias) = (random(m * k, 1), random(k * n, 2), random(n, 3));
             let strided = Strided { data: &a, row_stride: k, column_stride: 1 };
             let run = |instructions| {

@@ -110,7 +110,12 @@ impl Product<'_> {
 
     /// `R` rows by `W` vectors of the result, held in registers. Safety as [`Product::run`]; the tile lies inside.
     #[inline(always)]
-    unsafe fn tile<V: Vector, const R: usize, const W: usize>(&self, row: usize, column: usize, c: &mut [f32]) {
+    unsafe fn tile<V: Vector, const R: usize, const W: usize>(
+        &self,
+        row: usize,
+        column: usize,
+        c: &mut [f32],
+    ) {
         let Self { n, k, a, b, start, .. } = *self;
         // SAFETY: `check` established that rows below m and columns below n lie in c, depths below k in a and b, and the
         // caller that the tile does.

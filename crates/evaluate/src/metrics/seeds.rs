@@ -34,8 +34,9 @@ pub fn over_seeds(strata: &[Vec<f64>], n_samples: usize, seed: u64) -> SeedEstim
     let mut means: Vec<f64> = (0..n_samples)
         .map(|_| {
             let drawn = strata.iter().filter(|s| !s.is_empty());
-            let drawn: Vec<f64> =
-                drawn.flat_map(|s| (0..s.len()).map(|_| s[stream.index(s.len())]).collect::<Vec<_>>()).collect();
+            let drawn: Vec<f64> = drawn
+                .flat_map(|s| (0..s.len()).map(|_| s[stream.index(s.len())]).collect::<Vec<_>>())
+                .collect();
             interquartile_mean(&drawn)
         })
         .collect();

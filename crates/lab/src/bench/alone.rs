@@ -119,7 +119,9 @@ pub fn network(
     let experience = Experience { observations: &observations, n_envs: N_ROWS, sequences: None };
     let size = |layers: &[cambist_policy::Layer]| -> f64 {
         // Forward, gradient by the weights, and gradient by the input but for the first layer's.
-        let cost = |(i, l): (usize, &cambist_policy::Layer)| (if i == 0 { 4.0 } else { 6.0 }) * (l.inputs * l.outputs) as f64;
+        let cost = |(i, l): (usize, &cambist_policy::Layer)| {
+            (if i == 0 { 4.0 } else { 6.0 }) * (l.inputs * l.outputs) as f64
+        };
         layers.iter().enumerate().map(cost).sum()
     };
     let [_, actor, critic] = spec.layers();
@@ -135,7 +137,8 @@ pub fn network(
         speeds.push(speed);
         shares.push(100.0 * speed * work / peak);
     }
-    let note = format!("{:?} x 2, {OBSERVATION} inputs, batch {N_ROWS}, {:.1} kFLOP a row", spec.hidden, work / 1e3);
+    let note =
+        format!("{:?} x 2, {OBSERVATION} inputs, batch {N_ROWS}, {:.1} kFLOP a row", spec.hidden, work / 1e3);
     Ok(vec![
         Reading::new("network alone", "rows/s", speeds, note),
         Reading::new("network, share of multiply-add peak", "%", shares, ""),

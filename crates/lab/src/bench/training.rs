@@ -133,7 +133,12 @@ pub fn scaling(
     clock: &dyn Clock,
 ) -> Result<Vec<Reading>, LabError> {
     let with = |sets: &[&str]| layers.with(sets);
-    let narrow = with(&["ppo.n_envs=16", "ppo.minibatch_size=128", "ppo.total_steps=400000", "ppo.validate_every=1000000"])?;
+    let narrow = with(&[
+        "ppo.n_envs=16",
+        "ppo.minibatch_size=128",
+        "ppo.total_steps=400000",
+        "ppo.validate_every=1000000",
+    ])?;
     let wide = with(&["ppo.validate_every=1000000"])?;
     let very_wide = with(&[
         "ppo.n_envs=65536",

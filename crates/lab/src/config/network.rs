@@ -42,13 +42,9 @@ pub(super) fn trunk(raw: &RawConfig) -> cambist_policy::Trunk {
         raw::Trunk::Gru => cambist_policy::Trunk::Gru { width },
         raw::Trunk::Lstm => cambist_policy::Trunk::Lstm { width },
         raw::Trunk::Conv => cambist_policy::Trunk::Conv { window, extras, width, kernel: n.kernel },
-        raw::Trunk::Transformer => cambist_policy::Trunk::Transformer {
-            window,
-            extras,
-            width,
-            heads: n.heads,
-            layers: n.layers,
-        },
+        raw::Trunk::Transformer => {
+            cambist_policy::Trunk::Transformer { window, extras, width, heads: n.heads, layers: n.layers }
+        }
     }
 }
 

@@ -19,7 +19,12 @@ const REACH: f64 = 3.0;
 ///
 /// # Errors
 /// When it cannot be drawn.
-pub(super) fn policy(title: &str, market: SignalMarket, best: &Best, agent: &ActorCritic) -> Result<String, ChartError> {
+pub(super) fn policy(
+    title: &str,
+    market: SignalMarket,
+    best: &Best,
+    agent: &ActorCritic,
+) -> Result<String, ChartError> {
     let scale = market.position_scale();
     let held = match market.kind {
         MarketKind::Proportional { cap, .. } => [-cap, 0.0, cap],

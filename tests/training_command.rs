@@ -1,0 +1,180 @@
+//! `cambist train` and `cambist bench` beyond the ordinary: other networks, several seeds, and what cannot work.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+const SMALL: [&str; 5] = [
+    "data.n_bars=61368",
+    "ppo.total_steps=8192",
+    "ppo.n_envs=16",
+    "ppo.minibatch_size=256",
+    "ppo.validate_every=100",
+];
+
+fn cambist(folder: &Path, words: &[&str], sets: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cambist"));
+    command.args(words).arg("--runs-dir").arg(folder);
+    for set in SMALL.iter().chain(sets) {
+        command.args(["--set", set]);
+    }
+    command.output().unwrap()
+}
+
+#[track_caller]
+fn last_json(output: &Output) -> serde_json::Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    serde_json::from_str(text.lines().last().unwrap()).unwrap()
+}
+
+#[track_caller]
+fn refused(folder: &Path, sets: &[&str], words: &[&str]) {
+    let output = cambist(folder, &["train", "--quiet"], sets);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{sets:?}: {error}");
+    assert!(!error.contains("panicked"), "{error}");
+    for word in words {
+        assert!(error.contains(word), "{sets:?}: '{word}' is not in: {error}");
+    }
+}
+
+#[test]
+fn every_network_and_action_trains() {
+    let folder = tempfile::tempdir().unwrap();
+    let burn = "network.learner=burn";
+    for (sets, deterministic) in [
+        (vec!["network.trunk=gru", "network.trunk_width=16"], true),
+        (vec!["network.trunk=lstm", "network.trunk_width=16", "ppo.burn_in=8"], true),
+        (vec!["network.activation=silu", "decision.action=band"], true),
+        (vec!["decision.long_only=true", "ppo.scale_rewards=true"], true),
+        (vec![burn, "network.trunk=conv", "features.window=8", "network.trunk_width=8"], false),
+        (vec![burn, "network.trunk=transformer", "features.window=4", "network.trunk_width=8"], false),
+    ] {
+        let result = last_json(&cambist(folder.path(), &["train", "--json"], &sets));
+        let artefact = Path::new(result["folder"].as_str().unwrap()).join("artefact/artefact.json");
+        let text = std::fs::read_to_string(&artefact).unwrap();
+        let artefact: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(artefact["content"]["deterministic"], deterministic, "{sets:?}");
+    }
+}
+
+/// The same weights, whichever learner trained them: burn's run is judged through the policy's own forward pass.
+#[test]
+fn both_learners_end_near_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = |sets: &[&str]| {
+        let result = last_json(&cambist(folder.path(), &["train", "--json"], sets));
+        std::fs::read(Path::new(result["folder"].as_str().unwrap()).join("artefact/weights.safetensors"))
+            .unwrap()
+    };
+    let (fused, burn) = (weights(&[]), weights(&["network.learner=burn"]));
+    assert_eq!(fused.len(), burn.len());
+    assert_ne!(fused, burn, "two implementations");
+}
+
+#[test]
+fn memory_gives_one_artefact_whatever_the_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let hash = |threads: &str| {
+        let words = ["train", "--json", "--threads", threads];
+        let sets =
+            ["network.trunk=gru", "network.trunk_width=16", "ppo.burn_in=8", "decision.long_only=true"];
+        last_json(&cambist(folder.path(), &words, &sets))["artefact"].clone()
+    };
+    assert_eq!(hash("1"), hash("2"));
+}
+
+#[test]
+fn several_seeds_are_judged_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let summary = last_json(&cambist(folder.path(), &["train", "--json", "--seeds", "3"], &[]));
+    assert_eq!(summary["seeds"], serde_json::json!([1, 2, 3]));
+    assert!(Path::new(summary["file"].as_str().unwrap()).is_file());
+    let sharpe = &summary["metrics"][2];
+    let estimate = &sharpe["estimate"];
+    let number = |name: &str| estimate[name].as_f64().unwrap();
+    assert!(number("low") <= number("mean") && number("mean") <= number("high"), "{sharpe}");
+    assert!(summary["sentence"].as_str().unwrap().starts_with("Over 3 seeds"));
+    let two = last_json(&cambist(folder.path(), &["train", "--json", "--seeds", "2"], &[]));
+    assert!(two["sentence"].as_str().unwrap().contains("no verdict"));
+}
+
+#[test]
+fn what_cannot_work_is_said_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    refused(path, &["network.learner=burn", "network.device=cuda"], &["cuda", "--features cuda"]);
+    refused(path, &["network.device=wgpu"], &["network.learner", "burn"]);
+    refused(path, &["network.trunk=conv"], &["network.learner", "'burn'", "conv"]);
+    refused(
+        path,
+        &["network.learner=burn", "network.trunk=conv", "features.window=4"],
+        &["network.trunk", "window of 4"],
+    );
+    refused(
+        path,
+        &["network.learner=burn", "network.trunk=transformer", "features.window=4", "network.trunk_width=9"],
+        &["network.trunk", "heads"],
+    );
+    refused(path, &["network.trunk=gru", "ppo.sequence_length=24"], &["ppo.sequence_length", "divisor"]);
+    refused(
+        path,
+        &["network.trunk=gru", "ppo.minibatch_size=8"],
+        &["ppo.minibatch_size", "multiple of ppo.sequence_length"],
+    );
+    refused(path, &["ppo.minibatch_size=1000"], &["ppo.minibatch_size", "2048"]);
+    assert_eq!(std::fs::read_dir(path).unwrap().count(), 0, "nothing was written");
+    let output = Command::new(env!("CARGO_BIN_EXE_cambist"))
+        .args(["train", "--quiet", "--runs-dir"])
+        .arg(path)
+        .env("CAMBIST_KERNEL", "avx9")
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && error.contains("avx9") && error.contains("avx512"), "{error}");
+}
+
+#[test]
+fn a_loss_that_is_no_number_names_the_last_good_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let wild = ["ppo.learning_rate=1e30"];
+    let output = cambist(folder.path(), &["train", "--quiet"], &wild);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    for word in ["update 0", "not finite", "step", "last_good.safetensors", "on_not_finite=halve"] {
+        assert!(error.contains(word), "'{word}' is not in: {error}");
+    }
+    let kept = error.split("weights are in ").nth(1).unwrap().split(';').next().unwrap();
+    assert!(Path::new(kept).is_file(), "{kept}");
+    // Halved ten times it is still too much.
+    let halved =
+        cambist(folder.path(), &["train", "--quiet"], &["ppo.learning_rate=1e30", "ppo.on_not_finite=halve"]);
+    assert!(String::from_utf8_lossy(&halved.stderr).contains("not finite"));
+    let runs = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().path());
+    let logs: Vec<String> =
+        runs.filter_map(|run| std::fs::read_to_string(run.join("log.jsonl")).ok()).collect();
+    assert!(logs.iter().any(|log| log.matches("not_finite").count() > 10), "every step back is logged");
+}
+
+#[test]
+fn the_reference_work_is_what_peers_do() {
+    let bench = Command::new(env!("CARGO_BIN_EXE_cambist"))
+        .args(["bench", "ppo", "--repeats", "1", "--json", "--set", "ppo.total_steps=131072"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(bench.stdout).unwrap();
+    let rows: Vec<serde_json::Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(rows[0]["what"], "training");
+    // 64 columns, three actions, two nets of 64-64: 33.3 kFLOP forward, 83.5 with the way back.
+    let note = rows[0]["note"].as_str().unwrap();
+    assert!(note.contains("33.3 kFLOP forward, 4 epochs of 83.5"), "{note}");
+    let memory = Command::new(env!("CARGO_BIN_EXE_cambist"))
+        .args(["bench", "memory", "--json", "--set", "ppo.n_envs=16384", "--set", "ppo.horizon=16"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(memory.stdout).unwrap();
+    let rows: Vec<serde_json::Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let value = |row: usize| rows[row]["values"][0].as_f64().unwrap();
+    assert!((value(3) / value(2) - 1.0).abs() < 0.1, "measured {} MiB, formula {} MiB", value(3), value(2));
+}
