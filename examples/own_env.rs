@@ -50,8 +50,8 @@ impl BatchedEnv for Coin {
         (0..self.n_envs()).for_each(|env| observations[env] = self.look(env));
     }
     fn step(&mut self, actions: &[f32], out: &mut StepBuffers<'_>) {
-        for env in 0..self.n_envs() {
-            out.rewards[env] = if (actions[env] == 1.0) == self.heads[env] { 1.0 } else { -1.0 };
+        for (env, &action) in actions.iter().enumerate() {
+            out.rewards[env] = if (action == 1.0) == self.heads[env] { 1.0 } else { -1.0 };
             self.heads[env] ^= self.streams[env].uniform() < 0.02;
             self.steps[env] += 1;
             out.observations[env] = self.look(env);

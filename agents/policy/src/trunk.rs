@@ -75,7 +75,7 @@ impl Trunk {
     #[must_use]
     pub fn misfit(self, observation: usize) -> Option<String> {
         let (window, extras) = self.window()?;
-        let columns = observation.checked_sub(extras).unwrap_or(0);
+        let columns = observation.saturating_sub(extras);
         if window == 0 || columns == 0 || !columns.is_multiple_of(window) {
             return Some(format!(
                 "its window of {window} rows does not divide the {columns} columns of the observation that are not extras"

@@ -109,6 +109,7 @@ impl Product<'_> {
     }
 
     /// `R` rows by `W` vectors of the result, held in registers. Safety as [`Product::run`]; the tile lies inside.
+    #[expect(clippy::needless_range_loop, reason = "counted loops over constants are unrolled into registers")]
     #[inline(always)]
     unsafe fn tile<V: Vector, const R: usize, const W: usize>(
         &self,

@@ -112,6 +112,7 @@ unsafe fn total_four(lanes: x86::__m128) -> f32 {
 /// Floats that any machine has.
 macro_rules! array {
     ($lanes:literal) => {
+        #[allow(clippy::modulo_one, reason = "of one lane there is one")]
         impl Vector for [f32; $lanes] {
             const LANES: usize = $lanes;
             const TILE: usize = 2;

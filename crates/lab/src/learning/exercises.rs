@@ -121,6 +121,9 @@ const FORGETTING: f64 = 0.05;
 const CART_POLE: f64 = 475.0;
 const PENDULUM: f64 = -200.0;
 
+/// One training under a seed, that tells how far it is.
+type LearnSeed<'a> =
+    &'a mut dyn FnMut(u64, &mut dyn FnMut(u64, u64) -> bool) -> Result<Earned, LearningError>;
 type OnProgress<'a> = &'a mut dyn FnMut(&str, u64, u64) -> bool;
 
 /// Runs the exercises. `on_progress` hears what is trained, how many updates are done and how many there are, and may
@@ -248,7 +251,7 @@ fn each_seed(
     name: &str,
     request: &LearningRequest,
     on_progress: OnProgress<'_>,
-    learn: &mut dyn FnMut(u64, &mut dyn FnMut(u64, u64) -> bool) -> Result<Earned, LearningError>,
+    learn: LearnSeed<'_>,
 ) -> Result<Vec<Earned>, LearningError> {
     (1..=request.n_seeds)
         .map(|seed| {
