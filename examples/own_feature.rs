@@ -42,7 +42,13 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     }
     let rows = market.rows("test", "test_until", fold.test)?;
     let mut env = market.once(&config, &market.training_normaliser(&config, &fold)?, rows, false)?;
-    let track = cambist_lab::backtest::backtest_policy(&mut env, &market.tape, trainer.agent(), "mine");
+    let track = cambist_lab::backtest::backtest_policy(
+        &mut env,
+        &market.tape,
+        trainer.agent(),
+        config.action_mode(),
+        "mine",
+    );
     let last = track.equity.last().copied().unwrap_or(f64::NAN);
     println!("equity out of sample: {:.0} from {:.0}", last, track.equity[0]);
     assert!(last.is_finite() && market.features.names.last().is_some_and(|n| n == "place_in_day"));

@@ -33,7 +33,13 @@ fn exposure(reward: Reward) -> Result<f64, Box<dyn Error>> {
     }
     let rows = market.rows("test", "test_until", fold.test)?;
     let mut env = market.once(&config, &market.training_normaliser(&config, &fold)?, rows, false)?;
-    let track = cambist_lab::backtest::backtest_policy(&mut env, &market.tape, trainer.agent(), "mine");
+    let track = cambist_lab::backtest::backtest_policy(
+        &mut env,
+        &market.tape,
+        trainer.agent(),
+        config.action_mode(),
+        "mine",
+    );
     Ok(track.exposure.iter().map(|e| e.abs()).sum::<f64>() / track.exposure.len() as f64)
 }
 

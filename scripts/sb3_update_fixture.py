@@ -4,10 +4,10 @@
 
 Two cases, a discrete and a continuous action. A rollout is collected by SB3 from a dummy environment of random
 observations, rewards and episode ends; then the old log-probabilities are perturbed, so that the clip bites; then
-`train()` makes one step of Adam on all the rows as one minibatch. Rows are in step-major order (row = step * n_envs +
+`train()` makes three steps of Adam, each on all the rows as one minibatch. Rows are in step-major order (row = step * n_envs +
 environment); the `gae_*` entries are `[n_steps][n_envs]`. The value is not clipped, as is SB3's default: its
-`clip_range_vf` drops the larger of both losses. Continuous actions are those sampled, unclipped. `gradients` and
-`gradient_norm` are from before the norm is clipped. Weight matrices are `[in][out]`, row-major; a float32 is written
+`clip_range_vf` drops the larger of both losses. Continuous actions are those sampled, unclipped. `gradients` are the last
+step's and `gradient_norm` the mean of all, before the norm is clipped; what is logged is the mean, `loss` the last. Weight matrices are `[in][out]`, row-major; a float32 is written
 with nine significant digits.
 """
 
@@ -22,7 +22,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 N_ENVS, N_STEPS, HIDDEN, HEAD_SCALE = 4, 16, [16, 12], 150.0
-CONFIG = {"n_steps": N_STEPS, "batch_size": N_ENVS * N_STEPS, "n_epochs": 1, "gamma": 0.99, "gae_lambda": 0.95,
+CONFIG = {"n_steps": N_STEPS, "batch_size": N_ENVS * N_STEPS, "n_epochs": 3, "gamma": 0.99, "gae_lambda": 0.95,
           "clip_range": 0.2, "ent_coef": 0.01, "vf_coef": 0.5, "max_grad_norm": 0.5, "learning_rate": 3e-4,
           "normalize_advantage": True}
 NAMES = {"mlp_extractor.policy_net.0": "actor.0", "mlp_extractor.policy_net.2": "actor.1", "action_net": "actor.2",
@@ -94,10 +94,11 @@ def case(action_space, seed):
         record[name] = plain(rows[:, 0] if rows.shape[1] == 1 else rows)
     record["weights_before"] = named(policy.named_parameters())
 
-    clip = torch.nn.utils.clip_grad_norm_
+    norms, clip = [], torch.nn.utils.clip_grad_norm_
     def capture(parameters, max_norm):
         record["gradients"] = named((name, tensor.grad) for name, tensor in policy.named_parameters())
-        record["gradient_norm"] = plain(clip(parameters, max_norm).numpy())
+        norms.append(plain(clip(parameters, max_norm).numpy()))
+        record["gradient_norm"] = sum(norms) / len(norms)
     torch.nn.utils.clip_grad_norm_ = capture
     model.train()
     torch.nn.utils.clip_grad_norm_ = clip

@@ -335,7 +335,8 @@ pub(crate) struct LearningArgs {
     #[arg(long = "cap", short = 'M', default_value_t = 2.0)]
     pub(crate) cap: f64,
     /// Memory: bars to remember.
-    #[arg(long, short = 'k', value_delimiter = ',', default_values_t = [8, 32])]
+    #[arg(long, short = 'k', value_delimiter = ',', default_values_t = [8, 32],
+        value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) lags: Vec<u32>,
     /// Rows as JSON, one a line.
     #[arg(long)]

@@ -142,7 +142,9 @@ impl Unroll<'_> {
         let (mut gates, mut recurrent) = (vec![0.0; n * wide], vec![0.0; n * wide]);
         let (mut kept, mut features, mut input) = (vec![0.0; n * width], vec![0.0; n * width], Vec::new());
         let (mut entering, mut after) = (vec![0.0; n * state], vec![0.0; n * state]);
-        for left in (1..=burn_in).rev() {
+        // No sequence looks further back than its own beginning.
+        let leads = indices.iter().map(|&i| self.sequences.lead(i as usize / n_envs));
+        for left in (1..=leads.max().unwrap_or(0)).rev() {
             let rows: Vec<u32> = indices.iter().map(|&i| self.row(i, -(left as isize)) as u32).collect();
             self.gather(&rows, &mut input);
             self.cell().project(n, &input, &mut gates);

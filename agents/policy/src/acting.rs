@@ -7,7 +7,7 @@ use crate::actor_critic::{ActorCritic, Outputs, Scratch};
 use crate::head::Draws;
 use crate::kernels::Instructions;
 
-/// Blocks of its stream a draw may take: enough for any head, and a draw depends on seed, environment and step alone.
+/// Blocks of its stream a step may take at least; a draw depends on seed, environment and step alone.
 const BLOCKS_A_STEP: u64 = 16;
 
 /// An agent at work.
@@ -20,6 +20,7 @@ pub struct AgentPolicy {
     first_env: u64,
     step: u64,
     outputs: Vec<f32>,
+    next_state: Vec<f32>,
     scratch: Scratch,
 }
 
@@ -28,7 +29,17 @@ impl AgentPolicy {
     #[must_use]
     pub fn new(agent: ActorCritic, mode: ActionMode, seed: u64, first_env: u64) -> Self {
         let isa = Instructions::detect();
-        Self { agent, mode, isa, seed, first_env, step: 0, outputs: Vec::new(), scratch: Scratch::default() }
+        Self {
+            agent,
+            mode,
+            isa,
+            seed,
+            first_env,
+            step: 0,
+            outputs: Vec::new(),
+            next_state: Vec::new(),
+            scratch: Scratch::default(),
+        }
     }
 
     /// The agent.
@@ -44,8 +55,8 @@ impl AgentPolicy {
 
     /// Values `[n]` of observations, seen in `state`; the state stays as it was.
     pub fn values(&mut self, observations: &[f32], state: &[f32], values: &mut [f32]) {
-        let mut next_state = vec![0.0; state.len()];
-        let outputs = Outputs { head: &mut [], values, next_state: &mut next_state };
+        self.next_state.resize(state.len(), 0.0);
+        let outputs = Outputs { head: &mut [], values, next_state: &mut self.next_state };
         self.agent.evaluate(self.isa, observations, state, outputs, &mut self.scratch);
     }
 }
@@ -62,7 +73,7 @@ impl Policy for AgentPolicy {
         let outputs = Outputs { head: &mut self.outputs, values: output.values, next_state: output.state };
         self.agent.evaluate(self.isa, input.observations, input.state, outputs, &mut self.scratch);
         let mut stream = Stream::new(self.seed, Purpose::Policy, self.first_env);
-        stream.seek(self.step * BLOCKS_A_STEP);
+        stream.seek(self.step * BLOCKS_A_STEP.max(head.width() as u64));
         let draws = (self.mode == ActionMode::Sampled).then_some(Draws(stream));
         head.act(
             self.isa,
@@ -77,25 +88,31 @@ impl Policy for AgentPolicy {
     }
 }
 
-/// A greedy policy with its memory: what backtests and judges run.
+/// A policy with its memory, as backtests and judges run it.
 #[derive(Debug, Clone)]
-pub struct Greedy {
+pub struct Runner {
     policy: AgentPolicy,
     state: Vec<f32>,
     next_state: Vec<f32>,
     log_probabilities: Vec<f32>,
 }
 
-impl Greedy {
-    /// `agent` for `n_envs` environments, remembering nothing.
+impl Runner {
+    /// `agent` taking its most probable actions in `n_envs` environments, remembering nothing.
     #[must_use]
-    pub fn new(agent: ActorCritic, n_envs: usize) -> Self {
-        let policy = AgentPolicy::new(agent, ActionMode::Greedy, 0, 0);
+    pub fn greedy(agent: ActorCritic, n_envs: usize) -> Self {
+        Self::new(agent, n_envs, ActionMode::Greedy, 0)
+    }
+
+    /// `agent` acting by `mode` in `n_envs` environments, its draws from `seed`, remembering nothing.
+    #[must_use]
+    pub fn new(agent: ActorCritic, n_envs: usize, mode: ActionMode, seed: u64) -> Self {
+        let policy = AgentPolicy::new(agent, mode, seed, 0);
         let state = vec![0.0; n_envs * policy.state_width()];
         Self { next_state: state.clone(), log_probabilities: vec![0.0; n_envs], policy, state }
     }
 
-    /// The most probable actions, and a step of the memory.
+    /// An action for every environment, and a step of the memory.
     pub fn act(&mut self, observations: &[f32], mask: Option<&[bool]>, actions: &mut [f32]) {
         let input = PolicyInput { observations, mask, state: &self.state };
         let mut output = PolicyOutput {

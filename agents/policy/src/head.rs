@@ -125,7 +125,8 @@ impl Draws {
     }
 }
 
-/// Rows of `n` logits become log probabilities; masked entries become −∞ in all but name: [`FORBIDDEN`].
+/// Rows of `n` logits become log probabilities; masked entries become −∞ in all but name: [`FORBIDDEN`]. At least one entry
+/// a row must be allowed, as the policy's contract says.
 pub fn log_softmax(isa: Instructions, n: usize, rows: &mut [f32], mask: Option<&[bool]>) {
     struct Normalise<'a>(usize, &'a mut [f32]);
     impl Work for Normalise<'_> {
@@ -152,7 +153,9 @@ pub fn log_softmax(isa: Instructions, n: usize, rows: &mut [f32], mask: Option<&
                 }
                 for j in 0..n {
                     for row in 0..count {
-                        rows[row * n + j] = (rows[row * n + j] - totals[row]).max(FORBIDDEN);
+                        // What is no number stays none, so that a learner hears of it.
+                        let log_p = rows[row * n + j] - totals[row];
+                        rows[row * n + j] = if log_p < FORBIDDEN { FORBIDDEN } else { log_p };
                     }
                 }
             }

@@ -13,7 +13,7 @@ pub mod trunk;
 pub mod weights;
 pub mod window;
 
-pub use acting::{AgentPolicy, Greedy};
+pub use acting::{AgentPolicy, Runner};
 pub use actor_critic::{ActorCritic, ActorCriticSpec, Outputs, Scratch};
 pub use head::Head;
 pub use kernels::Instructions;

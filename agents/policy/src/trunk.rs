@@ -74,6 +74,9 @@ impl Trunk {
     /// What is wrong with it over `observation` columns, if anything.
     #[must_use]
     pub fn misfit(self, observation: usize) -> Option<String> {
+        if let Self::Gru { width: 0 } | Self::Lstm { width: 0 } | Self::Conv { width: 0, .. } = self {
+            return Some("it is 0 wide".to_owned());
+        }
         let (window, extras) = self.window()?;
         let columns = observation.saturating_sub(extras);
         if window == 0 || columns == 0 || !columns.is_multiple_of(window) {
@@ -85,7 +88,9 @@ impl Trunk {
             Self::Conv { kernel, .. } if kernel == 0 || 2 * (kernel.max(1) - 1) >= window => {
                 Some(format!("two convolutions over {kernel} rows leave nothing of a window of {window}"))
             }
-            Self::Transformer { width, heads, .. } if heads == 0 || !width.is_multiple_of(heads) => {
+            Self::Transformer { width, heads, .. }
+                if width == 0 || heads == 0 || !width.is_multiple_of(heads) =>
+            {
                 Some(format!("its width, {width}, is no multiple of its {heads} heads"))
             }
             _ => None,

@@ -6,7 +6,7 @@
 use cambist_core::End;
 use cambist_core::rng::{Purpose, Stream};
 use cambist_nets::{Batch, LearnError, Learner, Step, Sums};
-use cambist_policy::math;
+use cambist_policy::{Trunk, math};
 use serde::{Deserialize, Serialize};
 
 use crate::objective::{APPROX_KL, CLIPPED, ENTROPY, Objective, POLICY_LOSS, VALUE_LOSS};
@@ -59,6 +59,27 @@ pub struct PpoConfig {
     pub sequence_length: usize,
     /// Steps before a sequence that only bring the memory up to date.
     pub burn_in: usize,
+}
+
+impl PpoConfig {
+    /// What makes these numbers unfit for `trunk`, if anything does.
+    #[must_use]
+    pub fn misfit(&self, trunk: Trunk) -> Option<String> {
+        let Self { horizon, minibatch_size, sequence_length: length, burn_in, .. } = *self;
+        if horizon == 0 || minibatch_size == 0 {
+            return Some("the horizon and the minibatch must be at least 1".to_owned());
+        }
+        if !trunk.remembers() {
+            return None;
+        }
+        if length == 0 || !horizon.is_multiple_of(length) || !minibatch_size.is_multiple_of(length) {
+            return Some(format!(
+                "sequences of {length} steps must divide the horizon, {horizon}, and the minibatch, {minibatch_size}"
+            ));
+        }
+        (burn_in > horizon)
+            .then(|| format!("a burn-in of {burn_in} steps is longer than the horizon, {horizon}"))
+    }
 }
 
 /// Means over an update, under their usual names.
@@ -181,6 +202,7 @@ fn orders(n: usize, n_epochs: usize, seed: u64, update: u64) -> Vec<Vec<u32>> {
     };
     std::thread::scope(|scope| {
         let handles: Vec<_> = (0..n_epochs).map(|epoch| scope.spawn(move || shuffled(epoch))).collect();
-        handles.into_iter().filter_map(|handle| handle.join().ok()).collect()
+        let joined = handles.into_iter().map(|handle| handle.join());
+        joined.map(|order| order.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     })
 }

@@ -40,7 +40,8 @@ pub struct Chunk {
     last_values: Vec<f32>,
     returns: Vec<f64>,
     lengths: Vec<f64>,
-    episodes: EpisodeSums,
+    /// Of each environment.
+    episodes: Vec<EpisodeSums>,
     in_env: Duration,
 }
 
@@ -76,7 +77,7 @@ impl Chunk {
             last_values: vec![0.0; n],
             returns: vec![0.0; n],
             lengths: vec![0.0; n],
-            episodes: EpisodeSums::default(),
+            episodes: vec![EpisodeSums::default(); n],
             in_env: Duration::ZERO,
             env,
             policy,
@@ -96,7 +97,7 @@ impl Chunk {
 
     fn collect(&mut self, parameters: &[f32], parts: &mut [Part<'_>], cut: Cut, clock: &dyn Clock) {
         self.policy.set_parameters(parameters);
-        self.episodes = EpisodeSums::default();
+        self.episodes.fill(EpisodeSums::default());
         self.in_env = Duration::ZERO;
         self.states.clear();
         if let Some(first) = parts.first_mut() {
@@ -163,10 +164,11 @@ impl Chunk {
         if end == End::Running {
             return;
         }
-        self.episodes.n += 1;
-        self.episodes.n_terminated += usize::from(end == End::Terminated);
-        self.episodes.total_return += self.returns[env];
-        self.episodes.total_length += self.lengths[env];
+        let episodes = &mut self.episodes[env];
+        episodes.n += 1;
+        episodes.n_terminated += usize::from(end == End::Terminated);
+        episodes.total_return += self.returns[env];
+        episodes.total_length += self.lengths[env];
         (self.returns[env], self.lengths[env]) = (0.0, 0.0);
         let (width, memory) = (self.env.observation_spec().width(), self.policy.state_width());
         let state = &mut self.next_state[env * memory..(env + 1) * memory];
@@ -204,10 +206,13 @@ pub fn collect(
     let (mut first, mut in_env, n_chunks) = (0, Duration::ZERO, chunks.len() as u32);
     for chunk in chunks {
         in_env += chunk.in_env;
-        sums.n += chunk.episodes.n;
-        sums.n_terminated += chunk.episodes.n_terminated;
-        sums.total_return += chunk.episodes.total_return;
-        sums.total_length += chunk.episodes.total_length;
+        // Environment by environment, so that the number of chunks changes no bit.
+        for own in &chunk.episodes {
+            sums.n += own.n;
+            sums.n_terminated += own.n_terminated;
+            sums.total_return += own.total_return;
+            sums.total_length += own.total_length;
+        }
         let n = chunk.env.n_envs();
         tape.last_values[first..first + n].copy_from_slice(&chunk.last_values);
         if let Some(memory) = &mut tape.memory {

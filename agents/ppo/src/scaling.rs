@@ -34,8 +34,17 @@ impl RewardScale {
         if self.n > 1.0 && variance > 0.0 { variance.sqrt() } else { 1.0 }
     }
 
-    /// Takes in the rewards of `tape` (Welford 1962) and scales them.
+    /// Every episode begins anew.
+    pub fn restart(&mut self) {
+        self.returns.fill(0.0);
+    }
+
+    /// Takes in the rewards of `tape` (Welford 1962) and scales them; rewards that are no numbers are left as they are, for
+    /// the update to refuse.
     pub fn apply(&mut self, tape: &mut Tape) {
+        if tape.rewards.iter().any(|r| !r.is_finite()) {
+            return;
+        }
         for (row, (&reward, end)) in tape.rewards.iter().zip(&tape.ends).enumerate() {
             let discounted = &mut self.returns[row % tape.n_envs];
             *discounted = *discounted * self.gamma + f64::from(reward);

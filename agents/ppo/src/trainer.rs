@@ -150,7 +150,9 @@ impl Trainer {
         };
         let fused = spec.learner == LearnerChoice::Fused && spec.trunk.window().is_some();
         let misfit = fused.then(|| "only burn's learner knows it".to_owned());
-        if let Some(reason) = misfit.or_else(|| spec.trunk.misfit(observation)) {
+        let misfit =
+            misfit.or_else(|| spec.trunk.misfit(observation)).or_else(|| spec.ppo.misfit(spec.trunk));
+        if let Some(reason) = misfit {
             return Err(TrainError::Misfit { trunk: format!("{:?}", spec.trunk), observation, reason });
         }
         let mut fresh = init::orthogonal(&shape, spec.seed, spec.initial_log_deviation);
@@ -253,6 +255,9 @@ impl Trainer {
         // Seeds of their own: the episodes that led here are not lived through again.
         let seed = self.spec.seed ^ u64::from(self.pace.to_bits()).rotate_left(32);
         self.chunks.iter_mut().for_each(|chunk| chunk.restart(seed));
+        if let Some(scale) = &mut self.scale {
+            scale.restart();
+        }
         self.pace
     }
 
@@ -276,14 +281,16 @@ impl Trainer {
 
     /// Bytes a training takes that depend on environments E, horizon T, epochs K, and floats of observation O, action A
     /// and state S: the tape, `E T (4 (O + A + 5) + 1 + masks)` and its sequences' states; the orders, `4 E T K`; the
-    /// chunks' buffers, `E (8 O + 12 S + 25)`; the network's outputs and features of a step, `4 E (heads + features)`.
+    /// chunks' buffers, `E (8 O + 12 S + 25)`; the network's outputs and a trunk's features of a step,
+    /// `4 E (heads + features)`. What burn keeps on its device is not among them.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let TapeShape { n_envs, horizon, observation, state, sequence_length, .. } = self.shape;
         let spec = self.learner.agent().spec();
         let orders =
             4 * n_envs * horizon * self.spec.ppo.n_epochs / if state > 0 { sequence_length } else { 1 };
-        let features = if state > 0 { spec.trunk.features(observation) } else { 0 };
+        let has_trunk = spec.trunk != Trunk::None;
+        let features = if has_trunk { spec.trunk.features(observation) } else { 0 };
         let chunks =
             n_envs * (8 * observation + 12 * state + 25) + 4 * n_envs * (spec.head.width() + features);
         self.shape.bytes() + orders + chunks

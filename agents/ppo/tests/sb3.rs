@@ -1,5 +1,5 @@
-//! One PPO update beside Stable-Baselines3's own `PPO.train()` on the same rollout, taken as one minibatch: losses,
-//! divergence, clip fraction, gradients and the weights after Adam. `scripts/sb3_update_fixture.py` makes the fixture.
+//! One PPO update beside Stable-Baselines3's own `PPO.train()` on the same rollout, taken as one minibatch three times over:
+//! losses, divergence, clip fraction, gradients and the weights after Adam. `scripts/sb3_update_fixture.py` makes the fixture.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use cambist_core::End;
@@ -30,7 +30,7 @@ fn config(fixture: &Value) -> PpoConfig {
     let number = |name: &str| fixture["config"][name].as_f64().unwrap() as f32;
     PpoConfig {
         horizon: HORIZON,
-        n_epochs: 1,
+        n_epochs: fixture["config"]["n_epochs"].as_u64().unwrap() as usize,
         minibatch_size: N_ENVS * HORIZON,
         gamma: number("gamma"),
         gae_lambda: number("gae_lambda"),
@@ -102,14 +102,22 @@ fn compare(name: &str, head: Head) {
         parameters[place].copy_from_slice(&numbers(&case["weights_before"][tensor]));
     }
     let agent = ActorCritic::new(spec.clone(), parameters).unwrap();
-    let mut learner = FusedLearner::new(agent, 2, Instructions::detect());
-    let stats = update(&mut learner, &mut tape, &config, 1, 0, 0.0).unwrap();
+    let mut run = |n_epochs: usize| {
+        let mut learner = FusedLearner::new(agent.clone(), 2, Instructions::detect());
+        let config = PpoConfig { n_epochs, ..config };
+        let stats = update(&mut learner, &mut tape, &config, 1, 0, 0.0).unwrap();
+        (learner, stats)
+    };
+    let (learner, stats) = run(config.n_epochs);
+    // Theirs is the last epoch's; ours the mean of all.
+    let n = config.n_epochs as f64;
+    let last_kl = n * stats.approx_kl - (n - 1.0) * run(config.n_epochs - 1).1.approx_kl;
     let logged = |name: &str| case["logged"][name].as_f64().unwrap();
     for (what, ours, theirs) in [
         ("policy loss", stats.policy_loss, logged("policy_gradient_loss")),
         ("value loss", 2.0 * stats.value_loss, logged("value_loss")),
         ("entropy", -stats.entropy, logged("entropy_loss")),
-        ("approximate KL", stats.approx_kl, logged("approx_kl")),
+        ("approximate KL", last_kl, logged("approx_kl")),
         ("clip fraction", stats.clip_fraction, logged("clip_fraction")),
         ("explained variance", stats.explained_variance, logged("explained_variance")),
         ("gradient norm", stats.gradient_norm, case["gradient_norm"].as_f64().unwrap()),

@@ -174,7 +174,6 @@ impl Stream {
 mod tests {
     use super::*;
 
-    /// The known answers of Random123's `kat_vectors`.
     #[test]
     fn neighbours_are_the_streams_of_their_indices() {
         let mut first = Stream::new(7, Purpose::Policy, u64::from(u32::MAX) - 1);
@@ -187,6 +186,7 @@ mod tests {
         }
     }
 
+    /// The known answers of Random123's `kat_vectors`.
     #[test]
     fn known_answers() {
         assert_eq!(philox([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);

@@ -1,10 +1,11 @@
 //! One account through a window, by the environment that trained: the only backtest there is.
 
 use cambist_core::env::StepStorage;
+use cambist_core::policy::ActionMode;
 use cambist_core::{BatchedEnv, End, MarketTape};
 use cambist_evaluate::Track;
 use cambist_market::{MarketEnv, Snapshot};
-use cambist_policy::{ActorCritic, Greedy};
+use cambist_policy::{ActorCritic, Runner};
 
 /// Steps `env` (one account) to its end; `act` sees the observation and the row, and writes the action.
 pub fn backtest(
@@ -49,9 +50,15 @@ fn note(track: &mut Track, tape: &MarketTape, snapshot: &Snapshot) {
     track.traded.push(snapshot.traded);
 }
 
-/// The greedy policy through `env`.
-pub fn backtest_policy(env: &mut MarketEnv, tape: &MarketTape, agent: &ActorCritic, name: &str) -> Track {
-    let mut policy = Greedy::new(agent.clone(), 1);
+/// The policy through `env`, acting by `mode`; its draws are the same every time.
+pub fn backtest_policy(
+    env: &mut MarketEnv,
+    tape: &MarketTape,
+    agent: &ActorCritic,
+    mode: ActionMode,
+    name: &str,
+) -> Track {
+    let mut policy = Runner::new(agent.clone(), 1, mode, 0);
     let mut allowed = vec![true; env.mask_width()];
     env.masks(&mut allowed);
     backtest(env, tape, name, |observation, _, action| {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use cambist_core::AutoReset;
 use cambist_core::clock::Clock;
-use cambist_core::policy::ActionMode;
 use cambist_decide::DecisionPath;
 use cambist_evaluate::windows::{Fold, Span};
 use cambist_evaluate::{Judgement, Track};
@@ -156,7 +155,7 @@ fn test_tracks(
 ) -> Result<Vec<Track>, LabError> {
     let rows = market.rows("test", "test_until", fold.test)?;
     let mut env = market.once(config, &trained.normaliser, rows.clone(), false)?;
-    let policy = backtest_policy(&mut env, &market.tape, &trained.agent, "policy");
+    let policy = backtest_policy(&mut env, &market.tape, &trained.agent, config.action_mode(), "policy");
     let rest = baselines(config, market, &trained.normaliser, rows, &policy)?;
     Ok([vec![policy], rest].concat())
 }
@@ -170,7 +169,7 @@ fn artefact_of(config: &Config, market: &Market, fold: &Fold, trained: &Trained)
         features: config.features.clone(),
         normaliser: trained.normaliser.as_ref().clone(),
         policy: trained.agent.spec().clone(),
-        action_mode: ActionMode::Greedy,
+        action_mode: config.action_mode(),
         decision: config.decision,
         engine: config.engine,
         fold: *fold,

@@ -174,7 +174,7 @@ fn validation_score(
     agent: &ActorCritic,
 ) -> Result<f64, LabError> {
     let mut env = market.once(config, normaliser, rows, false)?;
-    let track = backtest_policy(&mut env, &market.tape, agent, "validation");
+    let track = backtest_policy(&mut env, &market.tape, agent, config.action_mode(), "validation");
     if track.ruined {
         return Ok(-1e9);
     }

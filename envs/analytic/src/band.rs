@@ -23,7 +23,8 @@ const NODES: usize = 41;
 const TOLERANCE: f64 = 1e-10;
 
 impl BandPolicy {
-    /// Solves every level's fixed point, each from the level before. None for other markets.
+    /// Solves every level's fixed point, each from the level before. None for other markets, and where
+    /// a fixed point is not reached.
     #[must_use]
     pub fn optimal(market: &SignalMarket) -> Option<Self> {
         let MarketKind::Banded { lambda, psi } = market.kind else { return None };
@@ -37,7 +38,9 @@ impl BandPolicy {
         let mut marginal = Vec::with_capacity(LEVELS);
         let mut c = grid.clone();
         for &x in &levels {
-            ahead.solve(2.0 * lambda * x, psi, &grid, &mut c);
+            if !ahead.solve(2.0 * lambda * x, psi, &grid, &mut c) {
+                return None;
+            }
             marginal.push(c.clone());
         }
         let buy = (0..POINTS).map(|i| buy_up_to(&levels, &marginal, i, psi)).collect();
@@ -136,8 +139,8 @@ impl Ahead {
         Self { nodes, per_point: NODES }
     }
 
-    /// The fixed point of one level, from `c` on.
-    fn solve(&self, drag: f64, psi: f64, grid: &[f64], c: &mut Vec<f64>) {
+    /// The fixed point of one level, from `c` on; false when it is not reached.
+    fn solve(&self, drag: f64, psi: f64, grid: &[f64], c: &mut Vec<f64>) -> bool {
         for _ in 0..100_000 {
             let clipped = |i: usize, t: f64| (c[i] + t * (c[i + 1] - c[i])).clamp(-psi, psi);
             let expected = |nodes: &[(usize, f64, f64)]| -> f64 {
@@ -151,9 +154,10 @@ impl Ahead {
             let change = next.iter().zip(&*c).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             *c = next;
             if change < TOLERANCE {
-                return;
+                return true;
             }
         }
+        false
     }
 }
 

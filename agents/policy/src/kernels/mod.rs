@@ -46,7 +46,14 @@ impl Instructions {
     pub fn is_available(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         return match self {
-            Self::Avx512 => std::is_x86_feature_detected!("avx512f") && std::is_x86_feature_detected!("fma"),
+            // Every feature that the wide code is compiled with.
+            Self::Avx512 => {
+                std::is_x86_feature_detected!("avx512f")
+                    && std::is_x86_feature_detected!("avx512vl")
+                    && std::is_x86_feature_detected!("avx512dq")
+                    && std::is_x86_feature_detected!("avx512bw")
+                    && Self::Avx2.is_available()
+            }
             Self::Avx2 => std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma"),
             Self::Plain => true,
         };

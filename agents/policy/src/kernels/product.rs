@@ -32,11 +32,11 @@ impl Product<'_> {
     #[inline(always)]
     fn check(&self, c: &[f32]) {
         let Self { m, n, k, a, b, start } = *self;
-        assert!(c.len() >= m * n && b.len() >= k * n, "matmul: c or b too short");
-        assert!(
-            k == 0 || a.data.len() > (m - 1) * a.row_stride + (k - 1) * a.column_stride,
-            "matmul: a too short"
-        );
+        // Sizes that do not fit a machine word fit no slice.
+        let product = |x: usize, y: usize| x.checked_mul(y).unwrap_or(usize::MAX);
+        assert!(c.len() >= product(m, n) && b.len() >= product(k, n), "matmul: c or b too short");
+        let last = product(m - 1, a.row_stride).saturating_add(product(k.max(1) - 1, a.column_stride));
+        assert!(k == 0 || a.data.len() > last, "matmul: a too short");
         if let Start::Row(row) = start {
             assert!(row.len() >= n, "matmul: start too short");
         }
@@ -109,7 +109,10 @@ impl Product<'_> {
     }
 
     /// `R` rows by `W` vectors of the result, held in registers. Safety as [`Product::run`]; the tile lies inside.
-    #[expect(clippy::needless_range_loop, reason = "counted loops over constants are unrolled into registers")]
+    #[expect(
+        clippy::needless_range_loop,
+        reason = "counted loops over constants are unrolled into registers"
+    )]
     #[inline(always)]
     unsafe fn tile<V: Vector, const R: usize, const W: usize>(
         &self,
@@ -132,8 +135,9 @@ impl Product<'_> {
                     }
                 }
             }
-            let mut left = a.data.as_ptr().add(row * a.row_stride);
-            let mut right = b.as_ptr().add(column);
+            // Without depth there may be nothing to point to.
+            let mut left = a.data.as_ptr().wrapping_add(row * a.row_stride);
+            let mut right = b.as_ptr().wrapping_add(column);
             for _ in 0..k {
                 let mut line = [V::splat(0.0); W];
                 for w in 0..W {

@@ -90,7 +90,7 @@ impl OutputLoss for Flat {
     }
 }
 
-/// Forward, backward and step of the network of `layers` on minibatches of 8,192 rows of 64 columns.
+/// Forward, backward and step of the perceptrons of `layers`, without a trunk, on minibatches of 8,192 rows of 64 columns.
 ///
 /// # Errors
 /// When the config makes no sense.

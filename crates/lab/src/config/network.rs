@@ -11,6 +11,14 @@ use super::sections::{refuse, require};
 /// The learner must know the network, and the network fit the window.
 pub(super) fn check_network(raw: &RawConfig) -> Result<(), ConfigError> {
     let n = &raw.network;
+    for (field, value, most) in [
+        ("network.trunk_width", n.trunk_width, 8192),
+        ("network.kernel", n.kernel, 4096),
+        ("network.heads", n.heads, 256),
+        ("network.layers", n.layers, 64),
+    ] {
+        require((1..=most).contains(&value), field, value, format!("from 1 to {most}"))?;
+    }
     let windowed = matches!(n.trunk, raw::Trunk::Conv | raw::Trunk::Transformer);
     let fused = n.learner == raw::LearnerName::Fused;
     let name = format!("{:?}", n.trunk).to_lowercase();

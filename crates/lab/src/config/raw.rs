@@ -225,6 +225,16 @@ pub enum Action {
     Band,
 }
 
+/// How a trained policy acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Act {
+    /// The most probable action.
+    Greedy,
+    /// A draw.
+    Sampled,
+}
+
 /// From action to order.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -232,6 +242,8 @@ pub struct RawDecision {
     /// `discrete` for full short, flat, full long; `continuous` for any target in [-1, 1]; `band` for two
     /// edges between which the target held is held exactly, as proportional costs want it.
     pub action: Action,
+    /// `greedy` or `sampled`: how the trained policy acts where it is judged; training always draws.
+    pub act: Act,
     /// Targets nearer than this to the one held are not traded.
     pub dead_band: f64,
     /// Whether negative targets mean flat.
@@ -242,7 +254,7 @@ pub struct RawDecision {
 
 impl Default for RawDecision {
     fn default() -> Self {
-        Self { action: Action::Discrete, dead_band: 0.0, long_only: false, leverage: 1.0 }
+        Self { action: Action::Discrete, act: Act::Greedy, dead_band: 0.0, long_only: false, leverage: 1.0 }
     }
 }
 

@@ -185,8 +185,8 @@ pub(super) fn check_ppo(raw: &RawConfig) -> Result<(), ConfigError> {
     )?;
     check_network(raw)?;
     if matches!(raw.network.trunk, raw::Trunk::Gru | raw::Trunk::Lstm) {
-        let width = raw.network.trunk_width;
-        require((1..=8192).contains(&width), "network.trunk_width", width, "from 1 to 8192")?;
+        let most = p.horizon;
+        require(p.burn_in <= most, "ppo.burn_in", p.burn_in, format!("at most ppo.horizon, {most}"))?;
         let length = p.sequence_length;
         require(
             length > 0 && p.horizon.is_multiple_of(length),

@@ -1,5 +1,6 @@
 //! A config that makes sense, without maybes.
 
+use cambist_core::policy::ActionMode;
 use cambist_core::{InstrumentId, Timeframe, UnixNanos};
 use cambist_data::synth::SynthRequest;
 use cambist_decide::DecisionRules;
@@ -207,6 +208,15 @@ impl Config {
                 walk.n_folds,
                 format!("few enough, or its windows short enough, to fit into {whole}"),
             ),
+        }
+    }
+
+    /// How the trained policy acts where it is judged and served.
+    #[must_use]
+    pub fn action_mode(&self) -> ActionMode {
+        match self.raw.decision.act {
+            raw::Act::Greedy => ActionMode::Greedy,
+            raw::Act::Sampled => ActionMode::Sampled,
         }
     }
 

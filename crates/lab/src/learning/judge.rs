@@ -3,7 +3,7 @@
 use cambist_analytic::{BandPolicy, LinearPolicy, MarketKind, SignalEnv, SignalMarket, ThresholdPolicy};
 use cambist_core::BatchedEnv;
 use cambist_core::env::StepStorage;
-use cambist_policy::{ActorCritic, Greedy};
+use cambist_policy::{ActorCritic, Runner};
 
 use super::{JUDGED_EPISODES, JUDGED_STEPS};
 
@@ -22,7 +22,7 @@ pub struct Judged {
     /// The exact decision: on A the weight of the signal, on B the threshold q*, on C zero.
     pub exact_rule: f64,
     /// The same of the learned policy: on A the slope at rest, on B the mean of its two reversal points, on C the mean
-    /// absolute error of both edges, weighted by the optimum's visits.
+    /// absolute error of the edges, each weighted by the optimum's visits near it.
     pub learned_rule: f64,
 }
 
@@ -102,7 +102,7 @@ fn paired(market: SignalMarket, agent: &ActorCritic, best: &Best, first: u64, ou
     let mut other = storage.clone();
     ours.reset(JUDGE_SEED, &mut storage.observations);
     theirs.reset(JUDGE_SEED, &mut other.observations);
-    let mut greedy = Greedy::new(agent.clone(), n);
+    let mut greedy = Runner::greedy(agent.clone(), n);
     let width = ours.action_spec().width();
     let (mut actions, mut best_actions) = (vec![0.0; n * width], vec![0.0; n * width]);
     for _ in 0..JUDGED_STEPS {
@@ -123,12 +123,20 @@ fn paired(market: SignalMarket, agent: &ActorCritic, best: &Best, first: u64, ou
 /// The positions an agent takes, greedily.
 pub(super) struct Positions {
     env: SignalEnv,
-    greedy: Greedy,
+    greedy: Runner,
 }
 
 impl Positions {
     pub(super) fn of(market: SignalMarket, agent: &ActorCritic) -> Self {
-        Self { env: SignalEnv::new(market, 1, 0, 1), greedy: Greedy::new(agent.clone(), 1) }
+        Self { env: SignalEnv::new(market, 1, 0, 1), greedy: Runner::greedy(agent.clone(), 1) }
+    }
+
+    /// On C: the edges of the band, in the market's units.
+    fn edges(&mut self, p: f64, held: f64) -> (f64, f64) {
+        let mut action = [0.0; 2];
+        self.greedy.act(&self.env.observation(p, held), None, &mut action);
+        let [a, b] = action.map(|edge| f64::from(edge) * self.env.market().position_scale());
+        (a.min(b), a.max(b))
     }
 
     pub(super) fn at(&mut self, p: f64, held: f64) -> f64 {
@@ -157,22 +165,20 @@ fn learned_rule(market: SignalMarket, best: &Best, agent: &ActorCritic) -> f64 {
     }
 }
 
-/// Mean distance of the learned edges from the optimum's, weighted by the optimum's visits: an edge counts where the
-/// optimum trades to it.
+/// Mean distance of the learned edges from the optimum's, at the signals and positions the optimum visits; each visit
+/// counts the edge its position is nearer to.
 fn band_error(market: SignalMarket, best: &BandPolicy, positions: &mut Positions) -> f64 {
     const VISITS: u32 = 50_000;
     let mut env = SignalEnv::new(market, 1, 0, VISITS + 1);
     let mut storage = StepStorage::for_env(&env);
     env.reset(JUDGE_SEED + 1, &mut storage.observations);
-    let (mut sum, mut n) = (0.0, 0.0);
+    let mut sum = 0.0;
     for _ in 0..VISITS {
         let (p, held) = env.state(0);
-        let x = best.act(p, held);
-        if x != held {
-            sum += (positions.at(p, held) - x).abs();
-            n += 1.0;
-        }
-        env.step(&env.action_for(x), &mut storage.buffers());
+        let (buy, sell) = best.edges(p);
+        let (low, high) = positions.edges(p, held);
+        sum += if held - buy < sell - held { (low - buy).abs() } else { (high - sell).abs() };
+        env.step(&env.action_for(best.act(p, held)), &mut storage.buffers());
     }
-    sum / f64::max(n, 1.0)
+    sum / f64::from(VISITS)
 }

@@ -6,7 +6,7 @@ use cambist_analytic::{CartPole, MemoryEnv, Pendulum};
 use cambist_core::clock::Clock;
 use cambist_core::env::StepStorage;
 use cambist_core::{BatchedEnv, End};
-use cambist_policy::{ActorCritic, Greedy, Trunk};
+use cambist_policy::{ActorCritic, Runner, Trunk};
 use cambist_ppo::TrainerSpec;
 
 use super::{Budget, JUDGED_EPISODES, LearningError, settings, train_in};
@@ -107,7 +107,7 @@ fn greedy_returns(mut env: Box<dyn BatchedEnv>, agent: &ActorCritic) -> Vec<f64>
     let n = env.n_envs();
     let mut storage = StepStorage::for_env(env.as_ref());
     env.reset(JUDGE_SEED, &mut storage.observations);
-    let mut greedy = Greedy::new(agent.clone(), n);
+    let mut greedy = Runner::greedy(agent.clone(), n);
     let mut actions = vec![0.0; n * env.action_spec().width()];
     let (mut returns, mut over) = (vec![0.0; n], vec![false; n]);
     while over.iter().any(|o| !o) {

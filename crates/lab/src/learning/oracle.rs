@@ -17,7 +17,7 @@ use cambist_core::{
 use cambist_decide::{ActionKind, DecisionPath, DecisionRules, FeatureView, Normaliser, Sizing};
 use cambist_execution::{CostModel, Engine, EngineRules};
 use cambist_market::{EpisodeLength, EpisodePlan, MarketEnv, MarketError, MarketSpec, Reward, Starts};
-use cambist_policy::{ActorCritic, Greedy};
+use cambist_policy::{ActorCritic, Runner};
 use cambist_ppo::{TrainError, Trainer};
 
 use super::{Budget, LearningError, settings};
@@ -202,7 +202,7 @@ impl OracleMarket {
     }
 
     fn greedy(&self, leak: bool, agent: &ActorCritic) -> Result<Run, LearningError> {
-        let mut greedy = Greedy::new(agent.clone(), 1);
+        let mut greedy = Runner::greedy(agent.clone(), 1);
         self.run(leak, |observation| {
             let mut action = [0.0];
             greedy.act(observation, None, &mut action);
