@@ -33,7 +33,7 @@ impl Product<'_> {
     fn check(&self, c: &[f32]) {
         let Self { m, n, k, a, b, start } = *self;
         // Sizes that do not fit a machine word fit no slice.
-        let product = |x: usize, y: usize| x.checked_mul(y).unwrap_or(usize::MAX);
+        let product = |x: usize, y: usize| x.saturating_mul(y);
         assert!(c.len() >= product(m, n) && b.len() >= product(k, n), "matmul: c or b too short");
         let last = product(m - 1, a.row_stride).saturating_add(product(k.max(1) - 1, a.column_stride));
         assert!(k == 0 || a.data.len() > last, "matmul: a too short");
