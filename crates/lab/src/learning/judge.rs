@@ -22,7 +22,7 @@ pub struct Judged {
     /// The exact decision: on A the weight of the signal, on B the threshold q*, on C zero.
     pub exact_rule: f64,
     /// The same of the learned policy: on A the slope at rest, on B the mean of its two reversal points, on C the mean
-    /// absolute error of the edges, each weighted by the optimum's visits near it.
+    /// absolute error of the edges, weighted by the optimum's visits to them.
     pub learned_rule: f64,
 }
 
@@ -165,20 +165,23 @@ fn learned_rule(market: SignalMarket, best: &Best, agent: &ActorCritic) -> f64 {
     }
 }
 
-/// Mean distance of the learned edges from the optimum's, at the signals and positions the optimum visits; each visit
-/// counts the edge its position is nearer to.
+/// Mean distance of the learned edges from the optimum's, weighted by the optimum's visits to them: an edge is visited when
+/// the optimum trades to it. Edges are compared, not positions, so a band too wide to trade is wrong by all of its width.
 fn band_error(market: SignalMarket, best: &BandPolicy, positions: &mut Positions) -> f64 {
     const VISITS: u32 = 50_000;
     let mut env = SignalEnv::new(market, 1, 0, VISITS + 1);
     let mut storage = StepStorage::for_env(&env);
     env.reset(JUDGE_SEED + 1, &mut storage.observations);
-    let mut sum = 0.0;
+    let (mut sum, mut n) = (0.0, 0.0);
     for _ in 0..VISITS {
         let (p, held) = env.state(0);
         let (buy, sell) = best.edges(p);
-        let (low, high) = positions.edges(p, held);
-        sum += if held - buy < sell - held { (low - buy).abs() } else { (high - sell).abs() };
+        if held < buy || held > sell {
+            let (low, high) = positions.edges(p, held);
+            sum += if held < buy { (low - buy).abs() } else { (high - sell).abs() };
+            n += 1.0;
+        }
         env.step(&env.action_for(best.act(p, held)), &mut storage.buffers());
     }
-    sum / f64::from(VISITS)
+    sum / f64::max(n, 1.0)
 }
