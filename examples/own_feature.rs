@@ -6,11 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cambist_core::clock::SystemClock;
-use cambist_core::{AutoReset, BatchedEnv};
 use cambist_features::{FeatureView, Past};
-use cambist_lab::{Config, Layers, Market, learning::stock_settings};
-use cambist_market::{MarketEnv, MarketError};
-use cambist_ppo::Trainer;
+use cambist_lab::{Config, Layers, Market, learning::stock_settings, market_trainer};
 
 /// Where the close lies between the low and the high of the last day, from −1 to 1; None until a day has passed.
 fn place_in_day(past: &Past<'_>) -> Option<f32> {
@@ -32,11 +29,7 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
 
     let fold = config.folds(market.whole())?.remove(0);
     let spec = market.training_spec(&config, &fold)?;
-    let make = |n, first| {
-        let env = MarketEnv::new(spec.clone(), n, first, AutoReset::SameStep)?;
-        Ok::<_, MarketError>(Box::new(env) as Box<dyn BatchedEnv>)
-    };
-    let mut trainer = Trainer::new(stock_settings(400_000, 2, 1), &make, None)?;
+    let mut trainer = market_trainer(&spec, stock_settings(400_000, 2, 1), None)?;
     for _ in 0..trainer.n_updates() {
         trainer.iterate(&SystemClock::start())?;
     }

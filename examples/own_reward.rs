@@ -5,11 +5,9 @@ use std::error::Error;
 use std::path::Path;
 
 use cambist_core::clock::SystemClock;
-use cambist_core::{AutoReset, BatchedEnv};
 use cambist_execution::Ledger;
-use cambist_lab::{Config, Layers, Market, learning::stock_settings};
-use cambist_market::{MarketEnv, MarketError, OwnReward, Reward};
-use cambist_ppo::Trainer;
+use cambist_lab::{Config, Layers, Market, learning::stock_settings, market_trainer};
+use cambist_market::{OwnReward, Reward};
 
 /// A pure function of equity before the step and the account after it.
 fn cautious(before: f64, after: &Ledger<1>) -> f64 {
@@ -23,11 +21,7 @@ fn exposure(reward: Reward) -> Result<f64, Box<dyn Error>> {
     let market = Market::prepare(&config, Path::new("data"))?;
     let fold = config.folds(market.whole())?.remove(0);
     let spec = cambist_market::MarketSpec { reward, ..market.training_spec(&config, &fold)? };
-    let make = |n, first| {
-        let env = MarketEnv::new(spec.clone(), n, first, AutoReset::SameStep)?;
-        Ok::<_, MarketError>(Box::new(env) as Box<dyn BatchedEnv>)
-    };
-    let mut trainer = Trainer::new(stock_settings(600_000, 2, 1), &make, None)?;
+    let mut trainer = market_trainer(&spec, stock_settings(600_000, 2, 1), None)?;
     for _ in 0..trainer.n_updates() {
         trainer.iterate(&SystemClock::start())?;
     }

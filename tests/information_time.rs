@@ -116,6 +116,7 @@ fn observations(raw: RawBars, leak: Leak) -> Vec<(i64, Vec<u32>)> {
         one_way_cost: 0.0,
         limits: cambist_risk::Limits { max_exposure: 1.0 },
         window: 1,
+        flat_when_blind: true,
     };
     let spec = MarketSpec {
         rows: 0..tape.len(),

@@ -33,6 +33,7 @@ fn spec(
         one_way_cost: costs.one_way(),
         limits: cambist_risk::Limits { max_exposure: 1.0 },
         window: 1,
+        flat_when_blind: true,
     };
     MarketSpec {
         rows: 0..tape.len(),
@@ -175,4 +176,34 @@ fn a_window_too_short_says_so() {
     let spec = spec(made_up(600), &["sma(50)"], plan, COSTS, ActionKind::Discrete);
     let error = MarketEnv::new(spec, 1, 0, AutoReset::SameStep).unwrap_err();
     assert!(matches!(error, MarketError::TooShort { warm_up: 49, needed: 5001, .. }), "{error}");
+}
+
+/// Features that are interrupted at rows 3 and 4: the position held goes at the next open and comes back when they do.
+#[test]
+fn without_features_the_account_is_flat() {
+    let tape = bars(&[(100.0, 100.0, 100.0, 100.0); 9]);
+    let free = CostModel { borrow_rate: 0.0, ..CostModel::FREE };
+    let mut spec = spec(tape, &["hour"], ONCE, free, ActionKind::Discrete);
+    let view = FeatureView {
+        ready: (0..9).map(|row| row != 3 && row != 4).collect(),
+        ..spec.features.as_ref().clone()
+    };
+    spec.features = Arc::new(view);
+    let mut env = MarketEnv::new(spec.clone(), 1, 0, AutoReset::Disabled).unwrap();
+    let mut storage = StepStorage::for_env(&env);
+    env.reset(0, &mut storage.observations);
+    let n_features = storage.observations.len() - 2;
+    for row in 1..9 {
+        env.step(&[2.0], &mut storage.buffers());
+        // Decided at the close of the row before.
+        let wanted = if row - 1 == 3 || row - 1 == 4 { 0.0 } else { 1.0 };
+        assert_eq!(env.snapshot(0).exposure, wanted, "row {row}");
+        let zeros = storage.observations[..n_features].iter().all(|&v| v == 0.0);
+        assert_eq!(zeros, row == 3 || row == 4, "row {row}");
+    }
+    let mostly =
+        FeatureView { ready: (0..9).map(|row| row % 3 == 0).collect(), ..spec.features.as_ref().clone() };
+    spec.features = Arc::new(mostly);
+    let refused = MarketEnv::new(spec, 1, 0, AutoReset::Disabled).unwrap_err();
+    assert!(matches!(refused, MarketError::Blind { share, .. } if share < 50.0), "{refused}");
 }

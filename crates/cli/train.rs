@@ -53,6 +53,12 @@ pub(crate) fn train(args: &TrainArgs, machine: &MachineArgs) -> anyhow::Result<(
     if outcome.stopped {
         output::line("The training was stopped early; what follows is about the weights it had.");
     }
+    let (blind, n_bars) = outcome.blind;
+    if blind > 0 {
+        output::line(&format!(
+            "Outages left {blind} of {n_bars} bars without features: the account is flat until they are warm again."
+        ));
+    }
     output::line(&outcome.judgement.verdict.sentence);
     output::line("One seed is no verdict on the method: `--seeds 5` trains five.");
     output::line(&format!("report   {folder}/report.html"));

@@ -60,10 +60,17 @@ pub struct DecisionRules {
     /// Rows of features a decision sees: 1 for the bar that just closed, more for those before it too.
     #[serde(default = "one")]
     pub window: usize,
+    /// Whether the account is flat while features warm up again after an outage. Rules that need no features say no.
+    #[serde(default = "yes")]
+    pub flat_when_blind: bool,
 }
 
 fn one() -> usize {
     1
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// What the path sees of an account.
@@ -106,6 +113,7 @@ impl DecisionPath {
     }
 
     /// Rows of features that [`DecisionPath::observe`] takes.
+    #[inline]
     #[must_use]
     pub fn window(&self) -> usize {
         self.rules.window.max(1)
@@ -128,6 +136,7 @@ impl DecisionPath {
     }
 
     /// Value of a full position, by the sizing.
+    #[inline]
     fn full_value(&self, account: &AccountView) -> f64 {
         self.rules.leverage
             * match self.rules.sizing {
@@ -136,13 +145,19 @@ impl DecisionPath {
             }
     }
 
-    /// Writes what the policy sees: the normalised features of the window's rows, oldest first, then the account: position and unrealised profit as shares of
-    /// a full position, the profit tenfold.
-    pub fn observe(&self, features: &[f32], account: &AccountView, out: &mut [f32]) {
-        let (columns, rest) = out.split_at_mut(features.len());
+    /// Writes what the policy sees: the normalised features of the window's rows, oldest first (zeros when there are none),
+    /// then the account: position and unrealised profit as shares of a full position, the profit tenfold.
+    #[inline]
+    pub fn observe(&self, features: Option<&[f32]>, account: &AccountView, out: &mut [f32]) {
+        let (columns, rest) = out.split_at_mut(self.spec.width() - ACCOUNT_COLUMNS.len());
         let width = self.normaliser.names.len().max(1);
-        for (row, out) in features.chunks_exact(width).zip(columns.chunks_exact_mut(width)) {
-            self.normaliser.apply(row, out);
+        match features {
+            Some(features) => {
+                for (row, out) in features.chunks_exact(width).zip(columns.chunks_exact_mut(width)) {
+                    self.normaliser.apply(row, out);
+                }
+            }
+            None => columns.fill(0.0),
         }
         let full = self.full_value(account);
         let share = |money: f64| {
@@ -169,9 +184,13 @@ impl DecisionPath {
         }
     }
 
-    /// The target position an action asks for when `held` is, in [−1, 1].
+    /// The target position an action asks for when `held` is, in [−1, 1]; flat when the action was taken without features.
+    #[inline]
     #[must_use]
-    pub fn target(&self, action: &[f32], held: f64) -> f64 {
+    pub fn target(&self, action: &[f32], held: f64, sees: bool) -> f64 {
+        if self.rules.flat_when_blind && !sees {
+            return 0.0;
+        }
         let number = |place: usize| action.get(place).map_or(f64::NAN, |&a| f64::from(a));
         let target = match self.rules.action {
             ActionKind::Discrete => number(0) - 1.0,
@@ -185,6 +204,7 @@ impl DecisionPath {
 
     /// The order that leads to `target`, through dead band, sizing and gate; none when the position is kept or the
     /// gate refuses.
+    #[inline]
     #[must_use]
     pub fn order(&self, target: f64, account: &AccountView) -> Option<Approved<Order>> {
         let moved = (target - account.held_target).abs();
@@ -200,6 +220,7 @@ impl DecisionPath {
     }
 
     /// Units of a position of `target`.
+    #[inline]
     fn size(&self, target: f64, account: &AccountView) -> f64 {
         let exposure = target * self.rules.leverage;
         match self.rules.sizing {
@@ -231,6 +252,7 @@ mod tests {
         one_way_cost: 0.001,
         limits: Limits { max_exposure: 1.0 },
         window: 1,
+        flat_when_blind: true,
     };
 
     const FLAT: AccountView = AccountView {
@@ -263,10 +285,10 @@ mod tests {
     #[test]
     fn actions_become_targets() {
         let discrete = path(DecisionRules { action: ActionKind::Discrete, ..RULES });
-        assert_eq!([0.0, 1.0, 2.0].map(|a| discrete.target(&[a], 0.0)), [-1.0, 0.0, 1.0]);
+        assert_eq!([0.0, 1.0, 2.0].map(|a| discrete.target(&[a], 0.0, true)), [-1.0, 0.0, 1.0]);
         let long = path(DecisionRules { long_only: true, ..RULES });
         assert_eq!(
-            [-3.0, 0.3, 7.0, f32::NAN].map(|a| (long.target(&[a], 0.0) * 10.0).round()),
+            [-3.0, 0.3, 7.0, f32::NAN].map(|a| (long.target(&[a], 0.0, true) * 10.0).round()),
             [0.0, 3.0, 10.0, 0.0]
         );
         let band = path(DecisionRules { action: ActionKind::Band, ..RULES });
@@ -277,8 +299,11 @@ mod tests {
             ([0.25, 7.0], 0.0, 0.25),
             ([f32::NAN, 0.5], 0.7, 0.7),
         ] {
-            assert_eq!(band.target(&edges, held), target, "{edges:?} over {held}");
+            assert_eq!(band.target(&edges, held, true), target, "{edges:?} over {held}");
         }
+        assert_eq!(discrete.target(&[2.0], 1.0, false), 0.0, "blind");
+        let rule = path(DecisionRules { action: ActionKind::Discrete, flat_when_blind: false, ..RULES });
+        assert_eq!(rule.target(&[2.0], 1.0, false), 1.0, "a rule that needs no features");
         let mut allowed = [true; 3];
         path(DecisionRules { action: ActionKind::Discrete, long_only: true, ..RULES }).mask(&mut allowed);
         assert_eq!(allowed, [false, true, true]);

@@ -29,12 +29,14 @@ pub struct CostSplit {
 
 impl CostSplit {
     /// All of it.
+    #[inline]
     #[must_use]
     pub fn total(&self) -> f64 {
         self.commission + self.spread + self.slippage
     }
 
     /// Adds `other`.
+    #[inline]
     pub fn add(&mut self, other: &Self) {
         self.commission += other.commission;
         self.spread += other.spread;
@@ -52,12 +54,14 @@ impl CostModel {
     };
 
     /// Cost of trading one way, as a fraction of the value traded.
+    #[inline]
     #[must_use]
     pub fn one_way(&self) -> f64 {
         self.commission.fraction() + self.half_spread.fraction() + self.slippage.fraction()
     }
 
     /// Cost of trading `value` (units × mid price, either sign).
+    #[inline]
     #[must_use]
     pub fn of(&self, value: f64) -> CostSplit {
         let size = value.abs();

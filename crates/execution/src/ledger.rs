@@ -18,12 +18,14 @@ pub struct Position {
 
 impl Position {
     /// Profit that closing at the mark would realise, costs apart.
+    #[inline]
     #[must_use]
     pub fn unrealised(&self) -> f64 {
         self.units * (self.mark - self.entry)
     }
 
     /// Value at the mark, signed.
+    #[inline]
     #[must_use]
     pub fn value(&self) -> f64 {
         self.units * self.mark

@@ -64,6 +64,7 @@ impl Normaliser {
     }
 
     /// Normalises one row of raw features.
+    #[inline]
     pub fn apply(&self, raw: &[f32], out: &mut [f32]) {
         for (((out, &x), &mean), &inverse) in
             out.iter_mut().zip(raw).zip(&self.mean).zip(&self.inverse_deviation)

@@ -74,6 +74,7 @@ impl FeatureView {
     }
 
     /// Number of columns.
+    #[inline]
     #[must_use]
     pub fn width(&self) -> usize {
         self.names.len()
@@ -85,10 +86,19 @@ impl FeatureView {
         self.ready.len()
     }
 
+    /// The `n` rows up to and with row `last`, oldest first; none when one of them is not ready.
+    #[inline]
+    #[must_use]
+    pub fn ready_rows(&self, last: usize, n: usize) -> Option<&[f32]> {
+        let ready = self.ready.get((last + 1).checked_sub(n)?..=last)?;
+        ready.iter().all(|&ready| ready).then(|| self.rows(last, n))
+    }
+
     /// The `n` rows up to and with row `last`, oldest first.
     ///
     /// # Panics
     /// When they begin before the first or end past the last.
+    #[inline]
     #[must_use]
     pub fn rows(&self, last: usize, n: usize) -> &[f32] {
         &self.values[(last + 1 - n) * self.width()..(last + 1) * self.width()]

@@ -18,5 +18,5 @@ pub mod view;
 
 pub use config::{Config, ConfigError, Layers};
 pub use error::LabError;
-pub use market::Market;
+pub use market::{Market, market_trainer};
 pub use train::{Observer, Progress};

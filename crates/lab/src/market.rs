@@ -3,13 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use cambist_core::{AutoReset, MarketTape, UnixNanos};
+use cambist_core::{AutoReset, BatchedEnv, MarketTape, UnixNanos};
 use cambist_data::{DataFolder, resample, synth};
 use cambist_decide::{ActionKind, DecisionPath, DecisionRules};
 use cambist_evaluate::windows::{Fold, Span};
 use cambist_execution::Engine;
 use cambist_features::{FeatureView, Normaliser};
-use cambist_market::{EpisodeLength, EpisodePlan, MarketEnv, MarketSpec, Starts};
+use cambist_market::{EpisodeLength, EpisodePlan, MarketEnv, MarketError, MarketSpec, Starts};
+use cambist_policy::ActorCritic;
+use cambist_ppo::{TrainError, Trainer, TrainerSpec};
 use cambist_risk::Limits;
 
 use crate::config::{Config, DataSource};
@@ -68,6 +70,12 @@ impl Market {
         let features = FeatureView::compute(&config.features, &tape)?;
         let fingerprint = tape.fingerprint();
         Ok(Self { tape: Arc::new(tape), features: Arc::new(features), fingerprint })
+    }
+
+    /// Bars after the first whose features are ready that have none: outages interrupted the warm-up.
+    #[must_use]
+    pub fn n_blind(&self) -> usize {
+        self.features.ready.iter().skip_while(|&&ready| !ready).filter(|&&ready| !ready).count()
     }
 
     /// From the first bar to the end of the last.
@@ -161,6 +169,7 @@ impl Market {
                 action: ActionKind::Continuous,
                 dead_band: 0.0,
                 leverage: 1.0,
+                flat_when_blind: false,
                 limits: Limits { max_exposure: config.decision.limits.max_exposure.max(1.0) },
                 ..config.decision
             },
@@ -170,4 +179,20 @@ impl Market {
         let spec = self.spec(config, normaliser, decision, plan, rows);
         Ok(MarketEnv::new(spec, 1, 0, AutoReset::Disabled)?)
     }
+}
+
+/// A trainer in market environments made of `spec`; the agent is `start`, or a fresh one.
+///
+/// # Errors
+/// When the environments cannot be made, or the settings do not fit them.
+pub fn market_trainer(
+    spec: &MarketSpec,
+    settings: TrainerSpec,
+    start: Option<&ActorCritic>,
+) -> Result<Trainer, TrainError<MarketError>> {
+    let make = |n_envs, first_env| {
+        let env = MarketEnv::new(spec.clone(), n_envs, first_env, AutoReset::SameStep)?;
+        Ok(Box::new(env) as Box<dyn BatchedEnv>)
+    };
+    Trainer::new(settings, &make, start)
 }

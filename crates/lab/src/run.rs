@@ -44,6 +44,8 @@ pub struct Outcome {
     pub judgement: Judgement,
     /// Whether it was stopped early.
     pub stopped: bool,
+    /// Bars without features after an outage, and all bars.
+    pub blind: (usize, usize),
 }
 
 /// Trains and judges the config of `layers`.
@@ -73,6 +75,7 @@ pub fn run(
         "threads": machine.n_threads,
         "kernels": cambist_policy::Instructions::detect().name(),
         "bars": market.tape.len(),
+        "bars_without_features": market.n_blind(),
         "data_fingerprint": market.fingerprint,
         "folds": folds.len(),
     });
@@ -123,7 +126,8 @@ pub fn run(
         fingerprint: &market.fingerprint,
     };
     let judgement = judge_and_report(&judging, &tracks, clock)?;
-    Ok(Outcome { folder, artefact_hash, judgement, stopped })
+    let blind = (market.n_blind(), market.tape.len());
+    Ok(Outcome { folder, artefact_hash, judgement, stopped, blind })
 }
 
 /// The config as resolved, as TOML that gives the same config again.

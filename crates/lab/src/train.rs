@@ -4,20 +4,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cambist_core::clock::Clock;
-use cambist_core::{AutoReset, BatchedEnv};
 use cambist_evaluate::metrics::sharpe;
 use cambist_evaluate::windows::Fold;
 use cambist_features::Normaliser;
-use cambist_market::{MarketEnv, MarketError};
 use cambist_nets::LearnError;
 use cambist_policy::ActorCritic;
-use cambist_ppo::{Iteration, Phases, Trainer, UpdateStats};
+use cambist_ppo::{Iteration, Phases, UpdateStats};
 
 use crate::backtest::backtest_policy;
 use crate::config::Config;
 use crate::config::raw::OnNotFinite;
 use crate::error::LabError;
-use crate::market::Market;
+use crate::market::{Market, market_trainer};
 
 /// How a training stands, after each update.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,13 +106,9 @@ pub fn train(
     market.rows("test", "test_until", fold.test)?;
     let normaliser = market.training_normaliser(config, fold)?;
     let spec = market.training_spec(config, fold)?;
-    let make = |n_envs, first_env| {
-        let env = MarketEnv::new(spec.clone(), n_envs, first_env, AutoReset::SameStep)?;
-        Ok::<_, MarketError>(Box::new(env) as Box<dyn BatchedEnv>)
-    };
-    let trainer_spec = config.trainer(n_threads);
-    let n_updates = trainer_spec.n_updates;
-    let mut trainer = Trainer::new(trainer_spec, &make, None)?;
+    let settings = config.trainer(n_threads);
+    let n_updates = settings.n_updates;
+    let mut trainer = market_trainer(&spec, settings, None)?;
     let mut best: Option<(f64, u64, ActorCritic)> = None;
     let (mut stopped, mut n_back) = (false, 0);
     let begun = clock.elapsed();

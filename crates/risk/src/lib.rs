@@ -72,6 +72,7 @@ impl Limits {
     ///
     /// # Errors
     /// When a number is not finite, or the order raises |exposure| past the limit.
+    #[inline]
     pub fn approve(&self, order: Order, standing: &Standing) -> Result<Approved<Order>, Refusal> {
         let Standing { equity, units, price } = *standing;
         let after = units + order.units;
@@ -90,6 +91,7 @@ impl Limits {
     }
 
     /// Closes the whole position; never blocked.
+    #[inline]
     #[must_use]
     pub fn flatten(&self, instrument: usize, units: f64) -> Approved<Order> {
         Approved(Order { instrument, units: -units })
@@ -102,6 +104,7 @@ mod tests {
 
     const LIMITS: Limits = Limits { max_exposure: 1.0 };
 
+    #[inline]
     fn approve(units: f64, held: f64, equity: f64) -> Result<Approved<Order>, Refusal> {
         LIMITS.approve(Order { instrument: 0, units }, &Standing { equity, units: held, price: 10.0 })
     }

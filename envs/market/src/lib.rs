@@ -58,13 +58,17 @@ pub enum MarketError {
         /// Bars lost to warming up.
         warm_up: usize,
     },
-    /// The features stop being ready inside the window.
+    /// Outages leave too few bars with features.
     #[error(
-        "the features are not ready at {at}: an outage before it is longer than their warm-up; split the window there or use shorter features"
+        "the features are ready at {share:.0} % of the bars of the window {window}: its outages interrupt their warm-up of {warm_up} bars again and again; use shorter features, or another window"
     )]
-    Interrupted {
-        /// The first bar without features.
-        at: UnixNanos,
+    Blind {
+        /// Its first and last bar.
+        window: String,
+        /// Bars with features, in percent.
+        share: f64,
+        /// Bars the first warm-up took.
+        warm_up: usize,
     },
     /// Features and bars do not fit.
     #[error("there are {features} rows of features for {bars} bars")]
@@ -76,6 +80,9 @@ pub enum MarketError {
     },
 }
 
+/// 64 bytes.
+const FLOATS_OF_A_CACHE_LINE: usize = 16;
+
 /// One environment's changing state.
 #[derive(Debug, Clone)]
 struct Course {
@@ -83,6 +90,8 @@ struct Course {
     row: usize,
     last_row: usize,
     held_target: f64,
+    /// Equity before the step; none when the episode was over by then.
+    before: Option<f64>,
     episode: u64,
     end: End,
 }
@@ -119,7 +128,7 @@ impl MarketEnv {
     /// depends on its index, not on how the batch is cut.
     ///
     /// # Errors
-    /// When the window cannot hold an episode, or its features are not ready throughout.
+    /// When the window cannot hold an episode, or most of its bars have no features.
     pub fn new(
         mut spec: MarketSpec,
         n_envs: usize,
@@ -130,12 +139,13 @@ impl MarketEnv {
         if features != bars {
             return Err(MarketError::Rows { features, bars });
         }
-        spec.rows = usable(&spec)?;
+        spec.rows = spec.usable()?;
         let course = Course {
             ledger: Ledger::new(spec.initial_cash),
             row: spec.rows.start,
             last_row: spec.rows.end - 1,
             held_target: 0.0,
+            before: None,
             episode: 0,
             end: End::Running,
         };
@@ -144,7 +154,7 @@ impl MarketEnv {
         Ok(env)
     }
 
-    /// The rows episodes see: those of the window whose features are ready.
+    /// The rows episodes live through: those of the window from the first whose features are ready.
     #[must_use]
     pub fn rows(&self) -> Range<usize> {
         self.spec.rows.clone()
@@ -182,16 +192,30 @@ impl MarketEnv {
 
     fn observe(&self, index: usize, out: &mut [f32]) {
         let course = &self.courses[index];
-        let rows = self.spec.features.rows(course.row, self.spec.path.window());
-        self.spec.path.observe(rows, &account(course), out);
+        self.spec.path.observe(self.spec.seen(course.row), &account(course), out);
     }
 
-    /// One bar of one environment: order at the open, carry to the close. Returns the reward.
-    fn advance(&mut self, index: usize, action: &[f32]) -> f32 {
+    /// Reads a little of what the next bars hold, for all environments at once: what is far away in memory comes while
+    /// other rows are asked for, not one row at a time when an account waits for it.
+    fn approach(&self) {
+        let Self { spec, courses, .. } = self;
+        let tape = &spec.tape;
+        let mut sum = 0.0;
+        for course in courses.iter().filter(|course| course.end == End::Running) {
+            let next = course.row + 1;
+            sum += tape.open[next] + tape.high[next] + tape.low[next] + tape.close[next];
+            let features = spec.features.rows(next, 1);
+            sum += features.iter().step_by(FLOATS_OF_A_CACHE_LINE).copied().map(f64::from).sum::<f64>();
+        }
+        std::hint::black_box(sum);
+    }
+
+    /// One bar of one environment: order at the open, carry to the close.
+    fn advance(&mut self, index: usize, action: &[f32]) {
         let Self { spec, courses, .. } = self;
         let course = &mut courses[index];
-        let before = course.ledger.equity();
-        let target = spec.path.target(action, course.held_target);
+        course.before = Some(course.ledger.equity());
+        let target = spec.path.target(action, course.held_target, spec.seen(course.row).is_some());
         let order = spec.path.order(target, &account(course));
         let tape = &spec.tape;
         let next = course.row + 1;
@@ -217,7 +241,6 @@ impl MarketEnv {
         } else {
             End::Running
         };
-        spec.reward.of(before, &course.ledger) as f32
     }
 }
 
@@ -233,23 +256,33 @@ fn account(course: &Course) -> AccountView {
     }
 }
 
-fn usable(spec: &MarketSpec) -> Result<Range<usize>, MarketError> {
-    let window = spec.rows.clone();
-    let (tape, ready) = (&spec.tape, &spec.features.ready);
-    let back = spec.path.window() - 1;
-    let seen = |row: usize| row >= back && ready[row - back] && ready[row];
-    let start = window.clone().find(|&row| seen(row)).unwrap_or(window.end);
-    if let Some(row) = (start..window.end).find(|&row| !ready[row]) {
-        return Err(MarketError::Interrupted { at: UnixNanos(tape.open_time[row]) });
+impl MarketSpec {
+    /// The features a decision at the close of `row` sees; none while they warm up.
+    fn seen(&self, row: usize) -> Option<&[f32]> {
+        self.features.ready_rows(row, self.path.window())
     }
-    let (n_rows, needed) = (window.end - start, spec.plan.needed_rows());
-    if n_rows < needed {
-        let name =
-            |row: usize| tape.open_time.get(row).map_or("nothing".to_owned(), |&t| UnixNanos(t).to_string());
-        let shown = format!("{} to {}", name(window.start), name(window.end.saturating_sub(1)));
-        return Err(MarketError::TooShort { window: shown, n_rows, needed, warm_up: start - window.start });
+
+    /// Rows of the window from the first whose features are ready.
+    fn usable(&self) -> Result<Range<usize>, MarketError> {
+        let window = self.rows.clone();
+        let sees = |row: &usize| self.seen(*row).is_some();
+        let start = window.clone().find(sees).unwrap_or(window.end);
+        let name = |row: usize| {
+            self.tape.open_time.get(row).map_or("nothing".to_owned(), |&t| UnixNanos(t).to_string())
+        };
+        let shown = || format!("{} to {}", name(window.start), name(window.end.saturating_sub(1)));
+        let (n_rows, needed) = (window.end - start, self.plan.needed_rows());
+        let warm_up = start - window.start;
+        if n_rows < needed {
+            return Err(MarketError::TooShort { window: shown(), n_rows, needed, warm_up });
+        }
+        let n_seen = (start..window.end).filter(sees).count();
+        if 2 * n_seen < n_rows {
+            let share = 100.0 * n_seen as f64 / n_rows as f64;
+            return Err(MarketError::Blind { window: shown(), share, warm_up });
+        }
+        Ok(start..window.end)
     }
-    Ok(start..window.end)
 }
 
 impl BatchedEnv for MarketEnv {
@@ -288,13 +321,20 @@ impl BatchedEnv for MarketEnv {
     fn step(&mut self, actions: &[f32], out: &mut StepBuffers<'_>) {
         let width = self.observation_spec().width();
         let action_width = self.action_spec().width();
+        self.approach();
+        // A pass for each part: the accounts' arithmetic is one long chain each, and the processor works on several.
         for (index, action) in actions.chunks_exact(action_width).enumerate().take(self.courses.len()) {
-            let row = &mut out.observations[index * width..(index + 1) * width];
             if self.courses[index].end == End::Running {
-                out.rewards[index] = self.advance(index, action);
+                self.advance(index, action);
             } else {
-                out.rewards[index] = 0.0;
+                self.courses[index].before = None;
             }
+        }
+        for (course, reward) in self.courses.iter().zip(&mut *out.rewards) {
+            *reward = course.before.map_or(0.0, |before| self.spec.reward.of(before, &course.ledger) as f32);
+        }
+        for index in 0..self.courses.len() {
+            let row = &mut out.observations[index * width..(index + 1) * width];
             let end = self.courses[index].end;
             out.ends[index] = end;
             self.observe(index, row);

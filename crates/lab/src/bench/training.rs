@@ -3,15 +3,13 @@
 use std::path::Path;
 
 use cambist_core::clock::Clock;
-use cambist_core::{AutoReset, BatchedEnv};
-use cambist_market::{MarketEnv, MarketError};
 use cambist_policy::ActorCriticSpec;
 use cambist_ppo::Trainer;
 
 use super::{Reading, Scratch, peak};
 use crate::config::{Config, Layers};
 use crate::error::LabError;
-use crate::market::Market;
+use crate::market::{Market, market_trainer};
 use crate::run::{Machine, run};
 use crate::train::{Observer, Progress};
 
@@ -115,11 +113,7 @@ fn trainer(config: &Config, machine: &Machine, n_threads: usize) -> Result<Train
     let market = Market::prepare(config, &machine.data)?;
     let fold = config.folds(market.whole())?.remove(0);
     let spec = market.training_spec(config, &fold)?;
-    let make = |n_envs, first_env| {
-        let env = MarketEnv::new(spec.clone(), n_envs, first_env, AutoReset::SameStep)?;
-        Ok::<_, MarketError>(Box::new(env) as Box<dyn BatchedEnv>)
-    };
-    Ok(Trainer::new(config.trainer(n_threads), &make, None)?)
+    Ok(market_trainer(&spec, config.trainer(n_threads), None)?)
 }
 
 /// One thread against all, wide and narrow work, and very wide against wide.

@@ -160,6 +160,7 @@ pub(super) fn decision(raw: &RawConfig, engine: &EngineRules) -> Result<Decision
         one_way_cost: engine.costs.one_way(),
         limits: Limits { max_exposure: max },
         window: raw.features.window,
+        flat_when_blind: true,
     })
 }
 

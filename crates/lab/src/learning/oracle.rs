@@ -16,11 +16,12 @@ use cambist_core::{
 };
 use cambist_decide::{ActionKind, DecisionPath, DecisionRules, FeatureView, Normaliser, Sizing};
 use cambist_execution::{CostModel, Engine, EngineRules};
-use cambist_market::{EpisodeLength, EpisodePlan, MarketEnv, MarketError, MarketSpec, Reward, Starts};
+use cambist_market::{EpisodeLength, EpisodePlan, MarketEnv, MarketSpec, Reward, Starts};
 use cambist_policy::{ActorCritic, Runner};
-use cambist_ppo::{TrainError, Trainer};
+use cambist_ppo::TrainError;
 
 use super::{Budget, LearningError, settings};
+use crate::market::market_trainer;
 
 /// The market of both exercises.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -137,6 +138,7 @@ impl OracleMarket {
             one_way_cost: costs.one_way(),
             limits: cambist_risk::Limits { max_exposure: f64::INFINITY },
             window: 1,
+            flat_when_blind: true,
         };
         let normaliser = Arc::new(Normaliser::identity(&features.names, 10.0));
         MarketSpec {
@@ -166,13 +168,9 @@ impl OracleMarket {
     ) -> Result<(ActorCritic, u64), LearningError> {
         let plan = EpisodePlan { starts: Starts::Random, length: EpisodeLength::Steps(200) };
         let market = self.spec(seed + 1000 * u64::from(leak), leak, plan);
-        let make = |n, first| {
-            let env = MarketEnv::new(market.clone(), n, first, AutoReset::SameStep)?;
-            Ok::<_, MarketError>(Box::new(env) as Box<dyn BatchedEnv>)
-        };
         let spec = settings(budget, seed);
         let n_updates = spec.n_updates;
-        let mut trainer = Trainer::new(spec, &make, start).map_err(LearningError::Market)?;
+        let mut trainer = market_trainer(&market, spec, start).map_err(LearningError::Market)?;
         while trainer.n_done() < n_updates && on_update(trainer.n_done(), n_updates) {
             trainer.iterate(clock)?;
         }
