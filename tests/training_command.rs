@@ -111,6 +111,33 @@ fn several_seeds_are_judged_together() {
     assert!(two["sentence"].as_str().unwrap().contains("no verdict"));
 }
 
+/// Folds are the strata: the interquartile mean is over all folds and seeds, each as the folds' reports have it.
+#[test]
+fn seeds_over_folds_are_resampled_within_each_fold() {
+    let folder = tempfile::tempdir().unwrap();
+    let walk = ["walk_forward.n_folds=2", "walk_forward.test_days=90", "walk_forward.validation_days=60"];
+    let summary = last_json(&cambist(folder.path(), &["train", "--json", "--seeds", "3"], &walk));
+    let metric = &summary["metrics"][0];
+    let numbers = |value: &serde_json::Value| -> Vec<f64> {
+        value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+    };
+    let folds: Vec<Vec<f64>> = metric["folds"].as_array().unwrap().iter().map(numbers).collect();
+    assert_eq!(folds.iter().map(Vec::len).collect::<Vec<_>>(), [3, 3]);
+    // The middle four of six.
+    let mut all = folds.concat();
+    all.sort_by(f64::total_cmp);
+    let middle = all[1..5].iter().sum::<f64>() / 4.0;
+    assert!((metric["estimate"]["mean"].as_f64().unwrap() - middle).abs() < 1e-12, "{metric}");
+    // A seed's two folds one after the other are its whole walk, but for the bars around the seam.
+    let (first, second) = (folds[0][0], folds[1][0]);
+    let run = folder.path().join(summary["runs"][0].as_str().unwrap()).join("report.json");
+    let report: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(run).unwrap()).unwrap();
+    let equity = numbers(&report["tracks"][0]["equity"]);
+    let whole = equity.last().unwrap() / equity[0] - 1.0;
+    assert!((whole - ((1.0 + first) * (1.0 + second) - 1.0)).abs() < 1e-9, "{whole}, {first}, {second}");
+    assert!(summary["sentence"].as_str().unwrap().starts_with("Over 3 seeds and 2 folds"));
+}
+
 #[test]
 fn what_cannot_work_is_said_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
@@ -153,7 +180,14 @@ fn a_loss_that_is_no_number_names_the_last_good_weights() {
     let output = cambist(folder.path(), &["train", "--quiet"], &wild);
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{error}");
-    for word in ["update 0", "not finite", "step", "last_good.safetensors", "on_not_finite=halve"] {
+    for word in [
+        "update 0",
+        "not finite",
+        "gradient of 'critic.",
+        "step",
+        "last_good.safetensors",
+        "on_not_finite=halve",
+    ] {
         assert!(error.contains(word), "'{word}' is not in: {error}");
     }
     let kept = error.split("weights are in ").nth(1).unwrap().split(';').next().unwrap();

@@ -291,6 +291,8 @@ pub(crate) enum Exercise {
     A,
     /// Proportional cost and a cap, discrete.
     B,
+    /// B with a continuous head: reported beside it, nothing is asked of it.
+    BContinuous,
     /// Proportional cost and quadratic risk, a band.
     C,
     /// The next return is leaked.
@@ -308,7 +310,7 @@ pub(crate) enum Exercise {
 #[derive(Debug, Args)]
 pub(crate) struct LearningArgs {
     /// Which exercises.
-    #[arg(long, value_delimiter = ',', default_values = ["a", "b", "c", "oracle", "null", "memory"])]
+    #[arg(long, value_delimiter = ',', default_values = ["a", "b", "b-continuous", "c", "oracle", "null", "memory"])]
     pub(crate) markets: Vec<Exercise>,
     /// Seeds 1 to this.
     #[arg(long, default_value_t = 5)]

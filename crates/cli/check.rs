@@ -40,6 +40,7 @@ fn learning(args: &LearningArgs, machine: &MachineArgs) -> anyhow::Result<()> {
     let which = |e: &Exercise| match e {
         Exercise::A => Which::Quadratic,
         Exercise::B => Which::Proportional,
+        Exercise::BContinuous => Which::Continuous,
         Exercise::C => Which::Banded,
         Exercise::Oracle => Which::Oracle,
         Exercise::Null => Which::Null,

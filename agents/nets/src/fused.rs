@@ -121,7 +121,8 @@ impl Shared<'_> {
             let n_blocks = batch.indices.len().div_ceil(size).max(1);
             let sums = self.reduce(&self.blocks[..n_blocks], &mut worker.gradient);
             if let Some(decide) = &mut decide {
-                let step = decide(index, &sums, worker.optimiser.n_steps)?;
+                finite(&sums, &worker.gradient, &worker.model.agent, worker.optimiser.n_steps)?;
+                let step = decide(index, &sums);
                 *sound(self.step.lock()) = step;
                 self.next.store(0, Ordering::Release);
             }
@@ -171,8 +172,8 @@ impl Shared<'_> {
     }
 }
 
-/// What the leading thread makes of a batch's sums, before which step.
-type Decide<'a> = dyn FnMut(usize, &Sums, u64) -> Result<Option<Step>, LearnError> + 'a;
+/// What the leading thread makes of a batch's sums: the step to take, or none to end.
+type Decide<'a> = dyn FnMut(usize, &Sums) -> Option<Step> + 'a;
 
 /// Adds neighbours, then neighbours of those, and so on, into the first.
 fn in_pairs<T>(items: &mut [T], mut add: impl FnMut(&mut T, &T)) {
@@ -207,17 +208,13 @@ impl Learner for FusedLearner {
             gate: Gate::new(workers.len()),
             step: Mutex::new(None),
         };
-        let mut decide = |index: usize, sums: &Sums, step: u64| {
-            finite(sums, step)?;
-            Ok(pace(index, sums))
-        };
         let Some((mine, others)) = workers.split_first_mut() else { return Ok(0.0) };
         std::thread::scope(|scope| {
             let shared = &shared;
             for worker in others {
                 scope.spawn(move || shared.run(worker, None));
             }
-            shared.run(mine, Some(&mut decide))
+            shared.run(mine, Some(pace))
         })
     }
 

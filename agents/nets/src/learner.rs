@@ -18,6 +18,17 @@ pub struct Experience<'a> {
     pub sequences: Option<Sequences<'a>>,
 }
 
+impl Experience<'_> {
+    /// Puts the observations (`width` columns) of `rows` into `out`, one after the other.
+    pub(crate) fn gather(&self, rows: &[u32], width: usize, out: &mut Vec<f32>) {
+        out.clear();
+        for &row in rows {
+            let from = row as usize * width;
+            out.extend_from_slice(&self.observations[from..from + width]);
+        }
+    }
+}
+
 /// How a rollout is cut into sequences for truncated backpropagation through time: sequence `i · n_envs + env` holds the
 /// steps `i · length` to `(i + 1) · length` of environment `env`.
 #[derive(Debug, Clone, Copy)]
@@ -98,7 +109,7 @@ pub enum LearnError {
         "the {what} is not finite at optimiser step {step}: lower the learning rate, or look for observations or rewards that are not finite"
     )]
     NotFinite {
-        /// The loss, or the first such tensor's gradient.
+        /// The loss with the first tensor whose gradient is none either, or such a gradient alone.
         what: String,
         /// Optimiser steps taken before.
         step: u64,

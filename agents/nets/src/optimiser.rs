@@ -17,12 +17,27 @@ pub(crate) struct Optimiser {
     pub(crate) n_steps: u64,
 }
 
-/// Refuses a loss that is no number.
-pub(crate) fn finite(sums: &Sums, step: u64) -> Result<(), LearnError> {
-    match sums.iter().all(|sum| sum.is_finite()) {
-        true => Ok(()),
-        false => Err(LearnError::NotFinite { what: "loss".to_owned(), step }),
+/// Refuses a loss that is no number, and names the first layer whose gradient is none with it.
+pub(crate) fn finite(
+    sums: &Sums,
+    gradient: &[f32],
+    agent: &ActorCritic,
+    step: u64,
+) -> Result<(), LearnError> {
+    if sums.iter().all(|sum| sum.is_finite()) {
+        return Ok(());
     }
+    let what = match not_finite(gradient, agent) {
+        Some(tensor) => format!("loss, and with it the gradient of '{tensor}',"),
+        None => "loss, but none of its gradients,".to_owned(),
+    };
+    Err(LearnError::NotFinite { what, step })
+}
+
+/// The first tensor, in the network's order, whose part of `gradient` is not finite.
+fn not_finite(gradient: &[f32], agent: &ActorCritic) -> Option<String> {
+    let bad = |place: &std::ops::Range<usize>| gradient[place.clone()].iter().any(|g| !g.is_finite());
+    agent.spec().tensors().into_iter().find(|(_, _, place)| bad(place)).map(|(name, _, _)| name)
 }
 
 impl Optimiser {
@@ -40,10 +55,9 @@ impl Optimiser {
     ) -> Result<f64, LearnError> {
         let norm = norm(isa, gradient);
         if !norm.is_finite() {
-            let bad = |place: &std::ops::Range<usize>| gradient[place.clone()].iter().any(|g| !g.is_finite());
-            let tensors = agent.spec().tensors();
-            let tensor = tensors.into_iter().find(|(_, _, place)| bad(place)).map_or(String::new(), |t| t.0);
-            let what = format!("gradient of '{tensor}'");
+            let tensor = not_finite(gradient, agent);
+            let what =
+                tensor.map_or("gradient's norm".to_owned(), |tensor| format!("gradient of '{tensor}'"));
             return Err(LearnError::NotFinite { what, step: self.n_steps });
         }
         self.n_steps += 1;

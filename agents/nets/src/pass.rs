@@ -57,11 +57,7 @@ impl Pass<'_> {
         let mut input = std::mem::take(&mut room.input);
         let mut tiles = indices.chunks(TILE_ROWS).peekable();
         while let Some(tile) = tiles.next() {
-            input.clear();
-            for &row in tile {
-                let from = row as usize * width;
-                input.extend_from_slice(&self.experience.observations[from..from + width]);
-            }
+            self.experience.gather(tile, width, &mut input);
             // Rows lie far apart: the next tile's come while this one is worked on.
             for &row in tiles.peek().copied().unwrap_or_default() {
                 prefetch(self.experience.observations, row as usize * width, width);

@@ -110,12 +110,7 @@ impl Unroll<'_> {
     }
 
     fn gather(&self, rows: &[u32], input: &mut Vec<f32>) {
-        let width = self.layers.first().map_or(0, |l| l.inputs);
-        input.clear();
-        for &row in rows {
-            let from = row as usize * width;
-            input.extend_from_slice(&self.experience.observations[from..from + width]);
-        }
+        self.experience.gather(rows, self.layers.first().map_or(0, |l| l.inputs), input);
     }
 
     /// Nothing is remembered where an episode begins.

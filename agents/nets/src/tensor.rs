@@ -114,8 +114,9 @@ impl TensorLearner {
         let spec = self.agent.spec();
         let width = spec.observation;
         let gather = |rows: &[u32]| -> Vec<f32> {
-            let row = |&row: &u32| &experience.observations[row as usize * width..(row as usize + 1) * width];
-            rows.iter().flat_map(row).copied().collect()
+            let mut out = Vec::with_capacity(rows.len() * width);
+            experience.gather(rows, width, &mut out);
+            out
         };
         let Some(sequences) = experience.sequences else {
             let x = self.constant(gather(indices), [indices.len(), width]);
@@ -158,7 +159,7 @@ impl Learner for TensorLearner {
         let mut norms = 0.0;
         for (index, batch) in batches.iter().enumerate() {
             let sums = self.gradient(experience, batch)?;
-            finite(&sums, self.optimiser.n_steps)?;
+            finite(&sums, &self.gradient, &self.agent, self.optimiser.n_steps)?;
             let Some(step) = pace(index, &sums) else { break };
             norms += self.optimiser.step(self.isa, step, &self.gradient, &mut self.agent)?;
         }

@@ -167,7 +167,7 @@ pub fn judge(window: &str, tracks: &[Track], earlier: &[f64], seed: u64) -> Opti
     let returns = policy.returns();
     let estimate = SharpeEstimate::of(&returns);
     let trials = Trials::of(earlier, estimate.sharpe);
-    let scores: Vec<Scorecard> = tracks.iter().map(|t| Scorecard::of(t, &held)).collect();
+    let scores = scorecards(tracks)?;
     let per_year = policy.bars_per_year();
     let interval = sharpe_interval(&returns, per_year, 0.95, N_SAMPLES, seed);
     let excess: Vec<f64> = returns.iter().zip(&held).map(|(r, h)| r - h).collect();
@@ -184,6 +184,13 @@ pub fn judge(window: &str, tracks: &[Track], earlier: &[f64], seed: u64) -> Opti
     };
     verdict.sentence = sentence(window, (from, until), &scores[0], held_return, &verdict, &trials);
     Some(Judgement { window: window.to_owned(), from, until, scores, interval, trials, verdict })
+}
+
+/// Scorecards of `tracks`, one of which is called [`HOLD`].
+#[must_use]
+pub fn scorecards(tracks: &[Track]) -> Option<Vec<Scorecard>> {
+    let held = tracks.iter().find(|t| t.name == HOLD)?.returns();
+    Some(tracks.iter().map(|t| Scorecard::of(t, &held)).collect())
 }
 
 /// Name of the holding baseline.

@@ -131,13 +131,14 @@ fn train_in(
     Ok((trainer.agent().clone(), trainer.n_done() * trainer.steps_per_update(), seconds))
 }
 
-/// Trains on `market`, whose `best` policy is known, from `seed` and judges. `on_update` hears how many of how many
+/// Trains on `market`, whose `best` policy is known, from `seed` and judges; with a `continuous` head on B too. `on_update` hears how many of how many
 /// updates are done, and may end the training by returning false.
 ///
 /// # Errors
 /// When a parameter is out of range or learning fails.
 pub fn learn_signal(
     market: SignalMarket,
+    continuous: bool,
     best: &(Best, f64, f64),
     seed: u64,
     budget: &Budget,
@@ -145,7 +146,10 @@ pub fn learn_signal(
     on_update: &mut dyn FnMut(u64, u64) -> bool,
 ) -> Result<(SignalResult, ActorCritic), LearningError> {
     let market = market.checked()?;
-    let make = |n, first| Box::new(SignalEnv::new(market, n, first, 1000)) as Box<dyn BatchedEnv>;
+    let make = |n, first| {
+        let env = SignalEnv::new(market, n, first, 1000);
+        Box::new(if continuous { env.with_continuous_head() } else { env }) as Box<dyn BatchedEnv>
+    };
     let (agent, steps, seconds) = train_in(settings(budget, seed), &make, clock, on_update)?;
     let judged = judge_signal(market, best, &agent, budget.n_threads);
     Ok((SignalResult { seed, judged, steps, seconds }, agent))

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use cambist_core::AutoReset;
 use cambist_core::clock::Clock;
 use cambist_decide::DecisionPath;
+use cambist_evaluate::judgement::scorecards;
 use cambist_evaluate::windows::{Fold, Span};
-use cambist_evaluate::{Judgement, Track};
+use cambist_evaluate::{Judgement, Scorecard, Track};
 use cambist_features::Normaliser;
 use cambist_market::MarketEnv;
 use cambist_ppo::LearnerChoice;
@@ -42,6 +43,8 @@ pub struct Outcome {
     pub artefact_hash: String,
     /// Its judgement on the test window, or over all folds' tests.
     pub judgement: Judgement,
+    /// Scorecards of every fold's test alone: policy first, then baselines.
+    pub folds: Vec<Vec<Scorecard>>,
     /// Whether it was stopped early.
     pub stopped: bool,
     /// Bars without features after an outage, and all bars.
@@ -86,7 +89,7 @@ pub fn run(
         clock,
         inner: observer,
     };
-    let mut tracks: Vec<Track> = Vec::new();
+    let (mut tracks, mut scores): (Vec<Track>, _) = (Vec::new(), Vec::new());
     let (mut artefact_hash, mut stopped) = (String::new(), false);
     for (index, fold) in folds.iter().enumerate() {
         let place = (index, folds.len());
@@ -106,6 +109,7 @@ pub fn run(
         });
         folder.log(clock.now(), "trained", &trained_event)?;
         let fold_tracks = test_tracks(&config, &market, &trained, fold)?;
+        scores.extend(scorecards(&fold_tracks));
         if tracks.is_empty() {
             tracks = fold_tracks;
         } else {
@@ -127,7 +131,7 @@ pub fn run(
     };
     let judgement = judge_and_report(&judging, &tracks, clock)?;
     let blind = (market.n_blind(), market.tape.len());
-    Ok(Outcome { folder, artefact_hash, judgement, stopped, blind })
+    Ok(Outcome { folder, artefact_hash, judgement, folds: scores, stopped, blind })
 }
 
 /// The config as resolved, as TOML that gives the same config again.

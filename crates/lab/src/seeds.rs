@@ -1,7 +1,8 @@
 //! One config under several seeds, and what they say together: one seed is no verdict.
 
 use cambist_core::clock::Clock;
-use cambist_evaluate::Judgement;
+use cambist_evaluate::Scorecard;
+use cambist_evaluate::judgement::HOLD;
 use cambist_evaluate::metrics::seeds::{SeedEstimate, over_seeds};
 use serde::Serialize;
 
@@ -15,9 +16,11 @@ use crate::train::Observer;
 pub struct SeedMetric {
     /// Its name.
     pub name: &'static str,
-    /// One value a seed.
+    /// One value a seed, the mean over its folds.
     pub values: Vec<f64>,
-    /// Interquartile mean with its interval.
+    /// Of every fold, one value a seed: the strata of the bootstrap.
+    pub folds: Vec<Vec<f64>>,
+    /// Interquartile mean over folds and seeds, with its interval.
     pub estimate: SeedEstimate,
 }
 
@@ -55,55 +58,65 @@ pub fn run_seeds(
     finished: &mut dyn FnMut(&Outcome),
 ) -> Result<Seeds, LabError> {
     let first = layers.resolve()?.run.seed;
-    let (mut judgements, mut runs, mut seeds) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut scores, mut runs, mut seeds) = (Vec::new(), Vec::new(), Vec::new());
     for seed in first..first.saturating_add(n) {
         let set = format!("run.seed={seed}");
         let outcome = run(&layers.with(&[&set])?, machine, clock, observer)?;
         finished(&outcome);
         runs.push(outcome.folder.name().to_owned());
         seeds.push(seed);
-        judgements.push(outcome.judgement);
+        scores.push(outcome.folds);
         if outcome.stopped {
             break;
         }
     }
     let file = machine.runs.join(format!("{}-seeds.json", runs.first().map_or("none", String::as_str)));
-    let metrics = metrics(&judgements);
-    let sentence = sentence(&judgements, &metrics);
+    let metrics = metrics(&scores);
+    let sentence = sentence(seeds.len(), &metrics);
     let summary = Seeds { runs, seeds, metrics, sentence, file: file.display().to_string() };
     let text = serde_json::to_string_pretty(&summary).unwrap_or_default();
     cambist_store::write_atomic(&file, |out| std::io::Write::write_all(out, text.as_bytes()))?;
     Ok(summary)
 }
 
-fn metrics(judgements: &[Judgement]) -> Vec<SeedMetric> {
-    type Pick = fn(&Judgement) -> f64;
+/// From the scorecards of every seed's folds.
+fn metrics(scores: &[Vec<Vec<Scorecard>>]) -> Vec<SeedMetric> {
+    type Pick = fn(&[Scorecard]) -> f64;
     let picks: [(&'static str, Pick); 5] = [
-        ("total return", |j| j.scores[0].total_return),
-        ("return above holding", |j| j.scores[0].total_return - held(j)),
-        ("Sharpe ratio", |j| if j.scores[0].sharpe.is_nan() { 0.0 } else { j.scores[0].sharpe }),
-        ("deepest drawdown", |j| j.scores[0].max_drawdown),
-        ("costs over equity", |j| j.scores[0].costs),
+        ("total return", |s| s[0].total_return),
+        ("return above holding", |s| s[0].total_return - held(s)),
+        ("Sharpe ratio", |s| if s[0].sharpe.is_nan() { 0.0 } else { s[0].sharpe }),
+        ("deepest drawdown", |s| s[0].max_drawdown),
+        ("costs over equity", |s| s[0].costs),
     ];
+    // A run that was stopped has fewer folds than the others.
+    let n_folds = scores.iter().map(Vec::len).max().unwrap_or(0);
     picks
         .into_iter()
         .map(|(name, pick)| {
-            let values: Vec<f64> = judgements.iter().map(pick).collect();
-            SeedMetric { name, estimate: over_seeds(std::slice::from_ref(&values), N_SAMPLES, 1), values }
+            let fold = |index: usize| scores.iter().filter_map(|s| s.get(index)).map(|s| pick(s)).collect();
+            let folds: Vec<Vec<f64>> = (0..n_folds).map(fold).collect();
+            let mean =
+                |seed: &Vec<Vec<Scorecard>>| seed.iter().map(|s| pick(s)).sum::<f64>() / seed.len() as f64;
+            let values = scores.iter().map(mean).collect();
+            SeedMetric { name, values, estimate: over_seeds(&folds, N_SAMPLES, 1), folds }
         })
         .collect()
 }
 
-fn held(judgement: &Judgement) -> f64 {
-    let hold = judgement.scores.iter().find(|s| s.name == cambist_evaluate::judgement::HOLD);
-    hold.map_or(f64::NAN, |s| s.total_return)
+fn held(scores: &[Scorecard]) -> f64 {
+    scores.iter().find(|s| s.name == HOLD).map_or(f64::NAN, |s| s.total_return)
 }
 
-fn sentence(judgements: &[Judgement], metrics: &[SeedMetric]) -> String {
-    let (n, percent) = (judgements.len(), |v: f64| format!("{:.1} %", 100.0 * v));
+fn sentence(n: usize, metrics: &[SeedMetric]) -> String {
+    let percent = |v: f64| format!("{:.1} %", 100.0 * v);
     let (own, above) = (metrics[0].estimate, metrics[1].estimate);
+    let over = match metrics[0].folds.len() {
+        0 | 1 => format!("Over {n} seeds the policy made"),
+        folds => format!("Over {n} seeds and {folds} folds the policy made, a fold,"),
+    };
     let said = format!(
-        "Over {n} seeds the policy made {} out of sample (interquartile mean; 95 % interval {} to {}), {} more than holding ({} to {})",
+        "{over} {} out of sample (interquartile mean; 95 % interval {} to {}), {} more than holding ({} to {})",
         percent(own.mean),
         percent(own.low),
         percent(own.high),

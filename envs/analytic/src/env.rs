@@ -9,11 +9,13 @@ use crate::{MarketKind, SignalMarket};
 /// `n_envs` episodes of a fixed number of steps, each truncated.
 ///
 /// The observation is `(p/√V, π/scale)`, the action on A is `x/scale`, on B one of −M, 0, +M, on C the
-/// edges of a band in units of scale; rewards are divided by
+/// edges of a band in units of scale (on B with a continuous head, any `x/M`); rewards are divided by
 /// `√V · scale`, so that every market looks alike to a learner whatever its parameters.
 #[derive(Debug, Clone)]
 pub struct SignalEnv {
     market: SignalMarket,
+    /// Of B: whether any position may be asked for.
+    continuous: bool,
     n_steps: u32,
     first_env: u64,
     seed: u64,
@@ -42,6 +44,7 @@ impl SignalEnv {
         let names = ["signal", "position"].map(str::to_owned).to_vec();
         let mut env = Self {
             market,
+            continuous: false,
             n_steps,
             first_env,
             seed: 0,
@@ -52,6 +55,12 @@ impl SignalEnv {
         };
         (0..n_envs).for_each(|index| env.begin(index, 0));
         env
+    }
+
+    /// The same, where B takes any position up to its cap instead of three. A and C always do.
+    #[must_use]
+    pub fn with_continuous_head(self) -> Self {
+        Self { continuous: true, ..self }
     }
 
     /// The market.
@@ -84,6 +93,7 @@ impl SignalEnv {
         let first = action.first().map_or(0.0, |&a| f64::from(a));
         match self.market.kind {
             MarketKind::Quadratic { .. } => first.clamp(-BOUND, BOUND) * self.scale,
+            MarketKind::Proportional { cap, .. } if self.continuous => first.clamp(-1.0, 1.0) * cap,
             MarketKind::Proportional { cap, .. } => (first - 1.0) * cap,
             // Held to the bit when inside: the band is compared in the market's own units.
             MarketKind::Banded { .. } => {
@@ -99,6 +109,7 @@ impl SignalEnv {
     pub fn action_for(&self, position: f64) -> [f32; 2] {
         match self.market.kind {
             MarketKind::Quadratic { .. } | MarketKind::Banded { .. } => [(position / self.scale) as f32; 2],
+            MarketKind::Proportional { cap, .. } if self.continuous => [(position / cap) as f32; 2],
             MarketKind::Proportional { cap, .. } => [(position / cap + 1.0).round() as f32; 2],
         }
     }
@@ -141,6 +152,9 @@ impl BatchedEnv for SignalEnv {
         match self.market.kind {
             MarketKind::Quadratic { .. } => {
                 ActionSpec::Continuous { dim: 1, low: -BOUND as f32, high: BOUND as f32 }
+            }
+            MarketKind::Proportional { .. } if self.continuous => {
+                ActionSpec::Continuous { dim: 1, low: -1.0, high: 1.0 }
             }
             MarketKind::Proportional { .. } => ActionSpec::Discrete { n: 3 },
             MarketKind::Banded { .. } => ActionSpec::Band { low: -BOUND as f32, high: BOUND as f32 },

@@ -17,6 +17,8 @@ pub enum Exercise {
     Quadratic,
     /// Market B.
     Proportional,
+    /// Market B with a continuous head: reported, nothing is asked of it.
+    Continuous,
     /// Market C.
     Banded,
     /// The next return is leaked.
@@ -113,6 +115,9 @@ struct Needed {
 const NEEDED_A: Needed = Needed { mean: 0.98, worst: 0.96, rule: f64::INFINITY };
 const NEEDED_B: Needed = Needed { mean: 0.98, worst: 0.96, rule: 0.08 };
 const NEEDED_C: Needed = Needed { mean: 0.97, worst: 0.0, rule: 0.10 };
+const NOTHING_NEEDED: Needed =
+    Needed { mean: f64::NEG_INFINITY, worst: f64::NEG_INFINITY, rule: f64::INFINITY };
+const B_CONTINUOUS: &str = "B-continuous";
 const NEEDED_ORACLE: f64 = 0.98;
 const NULL_POSITION: f64 = 0.02;
 const NULL_COST: f64 = 0.05;
@@ -149,6 +154,11 @@ pub fn check_learning(
             Exercise::Proportional => {
                 let kind = MarketKind::Proportional { psi, cap };
                 rows.push(signal("B", kind, NEEDED_B, request, clock, on_progress)?);
+            }
+            Exercise::Continuous => {
+                let kind = MarketKind::Proportional { psi, cap };
+                let row = signal(B_CONTINUOUS, kind, NOTHING_NEEDED, request, clock, on_progress)?;
+                rows.push(Row { needed: "reported".to_owned(), ..row });
             }
             Exercise::Banded => {
                 let kind = MarketKind::Banded { lambda, psi };
@@ -198,7 +208,8 @@ fn signal(
     for seed in 1..=request.n_seeds {
         let what = format!("{name}, seed {seed}");
         let mut watch = |done, all| on_progress(&what, done, all);
-        let (result, agent) = learn_signal(market, &best, seed, &request.budget, clock, &mut watch)?;
+        let (result, agent) =
+            learn_signal(market, name == B_CONTINUOUS, &best, seed, &request.budget, clock, &mut watch)?;
         if seed == 1 {
             let title = format!("Market {name}: the learned policy over the optimal one");
             picture = Some(super::picture::policy(&title, market, &best.0, &agent)?);

@@ -3,12 +3,12 @@
 use cambist_analytic::{BandPolicy, LinearPolicy, MarketKind, SignalEnv, SignalMarket, ThresholdPolicy};
 use cambist_core::BatchedEnv;
 use cambist_core::env::StepStorage;
-use cambist_policy::{ActorCritic, Runner};
+use cambist_policy::{ActorCritic, Head, Runner};
 
 use super::{JUDGED_EPISODES, JUDGED_STEPS};
 
 /// Seed of the noise of judgements; trainings use small ones.
-const JUDGE_SEED: u64 = 0x6A75_6467_6500_0000;
+pub(super) const JUDGE_SEED: u64 = 0x6A75_6467_6500_0000;
 
 /// What a policy is worth.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,10 +93,18 @@ pub fn judge_signal(
     }
 }
 
+/// `env` with the actions that `agent` takes.
+fn env_for(agent: &ActorCritic, env: SignalEnv) -> SignalEnv {
+    match agent.spec().head {
+        Head::Gaussian { .. } => env.with_continuous_head(),
+        Head::Categorical { .. } => env,
+    }
+}
+
 /// Mean of the policy's minus the optimum's reward, an episode each.
 fn paired(market: SignalMarket, agent: &ActorCritic, best: &Best, first: u64, out: &mut [f64]) {
     let n = out.len();
-    let mut ours = SignalEnv::new(market, n, first, JUDGED_STEPS + 1);
+    let mut ours = env_for(agent, SignalEnv::new(market, n, first, JUDGED_STEPS + 1));
     let mut theirs = ours.clone();
     let mut storage = StepStorage::for_env(&ours);
     let mut other = storage.clone();
@@ -128,7 +136,8 @@ pub(super) struct Positions {
 
 impl Positions {
     pub(super) fn of(market: SignalMarket, agent: &ActorCritic) -> Self {
-        Self { env: SignalEnv::new(market, 1, 0, 1), greedy: Runner::greedy(agent.clone(), 1) }
+        let env = env_for(agent, SignalEnv::new(market, 1, 0, 1));
+        Self { env, greedy: Runner::greedy(agent.clone(), 1) }
     }
 
     /// On C: the edges of the band, in the market's units.

@@ -9,15 +9,13 @@ use cambist_core::{BatchedEnv, End};
 use cambist_policy::{ActorCritic, Runner, Trunk};
 use cambist_ppo::TrainerSpec;
 
+use super::judge::JUDGE_SEED;
 use super::{Budget, JUDGED_EPISODES, LearningError, settings, train_in};
 
 /// Signs of an episode of the memory market.
 const ROUNDS: u32 = 16;
 /// Units of the recurrent policy.
 const UNITS: usize = 32;
-/// Seed of judgements.
-const JUDGE_SEED: u64 = 0x6A75_6467_6500_0000;
-
 /// What a trained policy earned over episodes never trained on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Earned {
