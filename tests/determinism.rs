@@ -19,10 +19,10 @@ fn train(folder: &Path, threads: &str, kernel: &str, extra: &[&str]) -> serde_js
 #[test]
 fn threads_reruns_and_instruction_sets_give_the_same_artefact() {
     let folder = tempfile::tempdir().unwrap();
-    for action in ["discrete", "continuous"] {
+    for action in ["discrete", "continuous", "band"] {
         let set = format!("decision.action={action}");
-        let hash =
-            |threads, kernel| train(folder.path(), threads, kernel, &["--set", &set])["artefact"].clone();
+        let sets = ["--set", &set, "--set", if action == "band" { "ppo.scale_rewards=true" } else { &set }];
+        let hash = |threads, kernel| train(folder.path(), threads, kernel, &sets)["artefact"].clone();
         let first = hash("1", "");
         assert_eq!(first, hash("1", ""), "a rerun");
         assert_eq!(first, hash("2", ""), "two threads");

@@ -1,10 +1,12 @@
 //! The data folder: Parquet by venue, symbol, timeframe, content and year, and a catalogue.
 //!
 //! A data set is written to a folder named after its content, then the catalogue's one row is changed in one
-//! transaction, then what it pointed to before is removed. A kill at any moment leaves the old set or the new one.
+//! transaction, then what it pointed to before is removed. A kill at any moment leaves the old set or the new one. Who
+//! writes holds the folder's lock alone, who reads bars shares it, so no two processes sweep each other's files.
 
 mod parquet;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use cambist_core::{InstrumentId, MarketTape, PriceSide, Timeframe, UnixNanos, VolumeKind};
@@ -84,6 +86,13 @@ impl DataFolder {
         Ok(Self { root: root.to_owned(), database })
     }
 
+    /// The open lock file of the folder; what it locks is free again when it is closed, or its process is gone.
+    fn lock(&self, take: fn(&File) -> std::io::Result<()>) -> Result<File, DataError> {
+        let path = self.root.join("lock");
+        let locked = File::create(&path).and_then(|file| take(&file).map(|()| file));
+        locked.map_err(|e| FileError::on("lock", &path)(e).into())
+    }
+
     /// Stores `tape` as the data set of its symbol, `venue` and timeframe; in the place of other bars only if `replace`.
     ///
     /// # Errors
@@ -115,6 +124,7 @@ impl DataFolder {
             report,
             has_truth: truth.is_some(),
         };
+        let _lock = self.lock(File::lock)?;
         let earlier = self.list()?.into_iter().find(|s| s.key == set.key && s.fingerprint != set.fingerprint);
         if let Some(earlier) = earlier.filter(|_| !replace) {
             let (first, last) = (earlier.first.to_string(), earlier.last.to_string());
@@ -172,6 +182,7 @@ impl DataFolder {
     /// # Errors
     /// When a file cannot be read or the bars are not those that were stored.
     pub fn load(&self, set: &DataSet) -> Result<MarketTape, DataError> {
+        let _lock = self.lock(File::lock_shared)?;
         let place = self.place(set);
         let key = &set.key;
         let mut tape = MarketTape::empty(key.symbol.clone(), key.timeframe, set.price_side, set.volume_kind);
@@ -257,4 +268,37 @@ pub fn load_truth(folder: &DataFolder, set: &DataSet) -> Result<Option<Truth>, D
         return Err(FileError::on("read", &path)(missing).into());
     }
     parquet::read_truth(&path).map(Some)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use super::*;
+    use crate::synth::{SynthKind, SynthRequest, synthesize};
+
+    /// Eight imports of other bars under one name, at once: whichever came last is there whole, and it alone.
+    #[test]
+    fn imports_at_once_leave_one_whole_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let import = |seed: u64| {
+            let request = SynthRequest {
+                kind: SynthKind::RegimeSwitching,
+                instrument: InstrumentId("X".into()),
+                timeframe: Timeframe::HOUR,
+                n_bars: 20_000,
+                start: UnixNanos::parse("2020-01-01").unwrap(),
+                price: 100.0,
+                seed,
+            };
+            let (tape, truth) = synthesize(&request).unwrap();
+            let data = DataFolder::open(folder.path()).unwrap();
+            data.put(&tape, "venue", "a test", None, Some(&truth), true).unwrap()
+        };
+        DataFolder::open(folder.path()).unwrap();
+        std::thread::scope(|scope| (0..8).for_each(|seed| drop(scope.spawn(move || import(seed)))));
+        let data = DataFolder::open(folder.path()).unwrap();
+        let set = data.find("X", None, Timeframe::HOUR).unwrap();
+        assert_eq!(data.load(&set).unwrap().len(), 20_000);
+        assert_eq!(std::fs::read_dir(data.series(&set)).unwrap().count(), 1);
+    }
 }

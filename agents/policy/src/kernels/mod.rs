@@ -175,29 +175,63 @@ mod tests {
 
     #[test]
     fn a_transposed_left_side_is_read_through_its_strides() {
-        let (m, n, k) = (9, 20, 13);
-        let (a, b) = (random(m * k, 4), random(k * n, 5));
-        let mut transposed = vec![0.0; m * k];
-        for i in 0..m {
-            for p in 0..k {
-                transposed[p * m + i] = a[i * k + p];
+        for (m, n, k) in [(9, 20, 13), (64, 3, 2050), (64, 64, 1030)] {
+            let (a, b) = (random(m * k, 4), random(k * n, 5));
+            let mut transposed = vec![0.0; m * k];
+            for i in 0..m {
+                for p in 0..k {
+                    transposed[p * m + i] = a[i * k + p];
+                }
+            }
+            let straight = Strided { data: &a, row_stride: k, column_stride: 1 };
+            let turned = Strided { data: &transposed, row_stride: 1, column_stride: m };
+            let run = |instructions, side| {
+                let mut c = vec![0.0; m * n];
+                matmul(instructions, m, n, k, side, &b, Start::Zero, &mut c, After::Nothing);
+                c
+            };
+            let plain = run(Instructions::Plain, straight);
+            for instructions in Instructions::ALL.into_iter().filter(|i| i.is_available()) {
+                assert!(plain == run(instructions, straight), "{instructions:?}, {m}×{n}×{k}");
+                assert!(plain == run(instructions, turned), "{instructions:?} turned, {m}×{n}×{k}");
             }
         }
-        let (mut x, mut y) = (vec![0.0; m * n], vec![0.0; m * n]);
-        let instructions = Instructions::detect();
-        matmul(
-            instructions,
-            m,
-            n,
-            k,
-            Strided { data: &a, row_stride: k, column_stride: 1 },
-            &b,
-            Start::Zero,
-            &mut x,
-            After::Nothing,
-        );
-        let turned = Strided { data: &transposed, row_stride: 1, column_stride: m };
-        matmul(instructions, m, n, k, turned, &b, Start::Zero, &mut y, After::Nothing);
-        assert_eq!(x, y);
+    }
+
+    /// Lengths around the widths of registers and strips. Sums and norms are held against f64, Adam against its formula.
+    #[test]
+    fn loops_over_arrays_give_the_same_bits_and_the_right_numbers() {
+        for n in [1, 7, 16, 63, 64, 65, 200] {
+            let (rows, start) = (random(5 * n, 6), random(n, 7));
+            let step =
+                AdamStep { scale: 0.5, beta1: 0.9, beta2: 0.999, rate: 0.01, second: 1.5, epsilon: 1e-5 };
+            let run = |instructions| {
+                let (mut sums, mut w) = (start.clone(), start.clone());
+                let (mut m, mut v) =
+                    (rows[..n].to_vec(), rows[..n].iter().map(|x| x * x).collect::<Vec<_>>());
+                add_rows(instructions, &rows, &mut sums);
+                add_into(instructions, &rows[..n], &mut sums);
+                adam(instructions, &step, &rows[n..2 * n], &mut m, &mut v, &mut w);
+                let bits =
+                    [sums.clone(), m, v, w.clone()].concat().iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+                (bits, norm(instructions, &rows).to_bits(), sums, w)
+            };
+            let (bits, length, sums, w) = run(Instructions::Plain);
+            for instructions in Instructions::ALL.into_iter().filter(|i| i.is_available()) {
+                let other = run(instructions);
+                assert!((&bits, length) == (&other.0, other.1), "{instructions:?}, {n}");
+            }
+            let squares: f64 = rows.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+            assert!((f64::from_bits(length) - squares.sqrt()).abs() < 1e-12 * squares.sqrt());
+            for i in 0..n {
+                let all: f64 = (0..5).map(|row| f64::from(rows[row * n + i])).sum();
+                let wanted = f64::from(start[i]) + all + f64::from(rows[i]);
+                assert!((f64::from(sums[i]) - wanted).abs() < 1e-5);
+                let (g, before) = (0.5 * f64::from(rows[n + i]), f64::from(rows[i]));
+                let (m, v) = (0.9 * before + 0.1 * g, 0.999 * before * before + 0.001 * g * g);
+                let wanted = f64::from(start[i]) - 0.01 * m / (v.sqrt() * 1.5 + 1e-5);
+                assert!((f64::from(w[i]) - wanted).abs() < 1e-5, "{} {wanted}", w[i]);
+            }
+        }
     }
 }
