@@ -5,6 +5,7 @@ use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 
+use cambist_core::BatchedEnv;
 use cambist_core::clock::SystemClock;
 use cambist_features::{FeatureView, Past};
 use cambist_lab::{Config, Layers, Market, learning::stock_settings, market_trainer};
@@ -44,6 +45,8 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     );
     let last = track.equity.last().copied().unwrap_or(f64::NAN);
     println!("equity out of sample: {:.0} from {:.0}", last, track.equity[0]);
-    assert!(last.is_finite() && market.features.names.last().is_some_and(|n| n == "place_in_day"));
+    let seen = &env.observation_spec().names;
+    assert!(last.is_finite() && seen.iter().any(|name| name == "place_in_day"));
+    assert_eq!(trainer.agent().spec().observation, seen.len(), "the policy sees the column");
     Ok(())
 }

@@ -63,6 +63,30 @@ fn other_parameters_need_no_tuning() {
     ]);
     assert!(share(&rows[0]) > 0.9, "A: {}", rows[0]);
     assert!(share(&rows[1]) > 0.9, "B: {}", rows[1]);
+    // The optimum's positions spread over 5.9 here, over 1.4 at the base.
+    let rows = check(&["--markets", "a", "--steps", "3000000", "--rho", "0.95", "--lambda", "0.1"]);
+    assert!(share(&rows[0]) > 0.9, "wide A: {}", rows[0]);
+    let rows = check(&["--markets", "c", "--steps", "4000000", "--psi", "2", "--lambda", "0.5"]);
+    assert!(share(&rows[0]) > 0.85, "C: {}", rows[0]);
+}
+
+/// Cost and price of risk of the oracle, in deviations: the threshold follows.
+#[test]
+fn the_oracles_parameters_are_its_markets() {
+    for (psi, lambda) in [("0.2", "0"), ("0.8", "0.1")] {
+        let words =
+            ["--markets", "oracle", "--steps", "2000000", "--oracle-psi", psi, "--oracle-lambda", lambda];
+        let row = &check(&words)[0];
+        assert!(share(row) > 0.85, "{row}");
+        let rule = |name: &str| row[name].as_f64().unwrap();
+        assert!((rule("learned_rule") - rule("exact_rule")).abs() < 0.25, "{row}");
+    }
+    let refused = Command::new(env!("CARGO_BIN_EXE_cambist"))
+        .args(["check", "learning", "--markets", "oracle", "--oracle-psi=-1"])
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("from 0 to 2"));
 }
 
 #[test]

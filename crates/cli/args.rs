@@ -313,7 +313,7 @@ pub(crate) struct LearningArgs {
     #[arg(long, value_delimiter = ',', default_values = ["a", "b", "b-continuous", "c", "oracle", "null", "memory"])]
     pub(crate) markets: Vec<Exercise>,
     /// Seeds 1 to this.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub(crate) seeds: u64,
     /// Environment steps of each training.
     #[arg(long, default_value_t = 24_000_000)]
@@ -336,6 +336,12 @@ pub(crate) struct LearningArgs {
     /// B: position cap.
     #[arg(long = "cap", short = 'M', default_value_t = 2.0)]
     pub(crate) cap: f64,
+    /// Oracle, null: one-way cost, in deviations of the return.
+    #[arg(long, default_value_t = 0.5)]
+    pub(crate) oracle_psi: f64,
+    /// Oracle, null: price of risk, in deviations of the return.
+    #[arg(long, default_value_t = 0.3)]
+    pub(crate) oracle_lambda: f64,
     /// Memory: bars to remember.
     #[arg(long, short = 'k', value_delimiter = ',', default_values_t = [8, 32],
         value_parser = clap::value_parser!(u32).range(1..=1000))]

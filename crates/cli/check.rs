@@ -3,7 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use cambist_core::clock::SystemClock;
-use cambist_lab::learning::{Budget, Exercise as Which, LearningRequest, Row, Unit, check_learning};
+use cambist_lab::learning::{
+    Budget, Exercise as Which, LearningRequest, OracleMarket, Row, Unit, check_learning,
+};
 use cambist_lab::{Layers, check};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -58,6 +60,7 @@ fn learning(args: &LearningArgs, machine: &MachineArgs) -> anyhow::Result<()> {
         phi: args.phi,
         psi: args.psi,
         cap: args.cap,
+        oracle: OracleMarket::scaled(args.oracle_psi, args.oracle_lambda)?,
         lags: args.lags.clone(),
     };
     let stop = interruption()?;

@@ -56,7 +56,7 @@ pub(crate) fn train(args: &TrainArgs, machine: &MachineArgs) -> anyhow::Result<(
     let (blind, n_bars) = outcome.blind;
     if blind > 0 {
         output::line(&format!(
-            "Outages left {blind} of {n_bars} bars without features: the account is flat until they are warm again."
+            "Outages left {blind} of all {n_bars} bars without features: the account is flat until they are warm again."
         ));
     }
     output::line(&outcome.judgement.verdict.sentence);

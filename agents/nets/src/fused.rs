@@ -218,6 +218,14 @@ impl Learner for FusedLearner {
         })
     }
 
+    /// `4 P (5 n_threads + blocks)`: weights, the same turned, gradient and two moments a thread, and at most
+    /// [`MOST_BLOCKS`] gradients of blocks.
+    fn bytes(&self) -> usize {
+        let parameters = self.agent().parameters.len();
+        let blocks: usize = self.blocks.iter().map(|block| sound(block.read()).gradient.len()).sum();
+        4 * (5 * parameters * self.workers.len() + blocks)
+    }
+
     fn snapshot(&self) -> Snapshot {
         let Worker { model, optimiser, .. } = &self.workers[0];
         optimiser.snapshot(&model.agent)

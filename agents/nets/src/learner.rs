@@ -157,6 +157,10 @@ pub trait Learner: Send {
     /// The gradient of the last batch, in the order of the parameters.
     fn last_gradient(&self) -> Vec<f32>;
 
+    /// Bytes of weights, gradients and moments on the processor, all copies, once a batch was learned from; buffers of a
+    /// tile of rows apart.
+    fn bytes(&self) -> usize;
+
     /// Weights and optimiser as they stand.
     fn snapshot(&self) -> Snapshot;
 

@@ -170,6 +170,10 @@ impl Learner for TensorLearner {
         self.gradient.clone()
     }
 
+    fn bytes(&self) -> usize {
+        16 * self.agent.parameters.len()
+    }
+
     fn snapshot(&self) -> Snapshot {
         self.optimiser.snapshot(&self.agent)
     }

@@ -140,7 +140,7 @@ pub fn advantages(t: &Trajectories<'_>, gamma: f32, lambda: f32, out: &mut [f32]
 }
 
 /// One update: `n_epochs` passes over the tape in shuffled minibatches. `progress` in [0, 1] is how much of the training
-/// is done, `update` its number; both only move the schedule and the shuffle.
+/// is done, `update` its number; both only move the schedule and the shuffle, which is made on `n_threads`.
 ///
 /// # Errors
 /// When a gradient is not finite.
@@ -151,13 +151,14 @@ pub fn update(
     seed: u64,
     update: u64,
     progress: f64,
+    n_threads: usize,
 ) -> Result<UpdateStats, LearnError> {
     let learning_rate = match config.schedule {
         Schedule::Constant => config.learning_rate,
         Schedule::Linear => config.learning_rate * (1.0 - progress) as f32,
     };
     let step = Step { learning_rate, max_norm: config.max_grad_norm };
-    let orders = orders(tape.n_sequences(), config.n_epochs, seed, update);
+    let orders = orders(tape.n_sequences(), config.n_epochs, seed, update, n_threads);
     let per_batch = (config.minibatch_size / tape.sequence_length()).max(1);
     let chunks: Vec<&[u32]> = orders.iter().flat_map(|order| order.chunks(per_batch)).collect();
     let head = learner.agent().spec().head;
@@ -194,15 +195,20 @@ pub fn update(
 }
 
 /// The order of every epoch, each a shuffle of its own.
-fn orders(n: usize, n_epochs: usize, seed: u64, update: u64) -> Vec<Vec<u32>> {
-    let shuffled = |epoch: usize| {
-        let mut order: Vec<u32> = (0..n as u32).collect();
-        Stream::new(seed, Purpose::Shuffle, update * n_epochs as u64 + epoch as u64).shuffle(&mut order);
-        order
+fn orders(n: usize, n_epochs: usize, seed: u64, update: u64, n_threads: usize) -> Vec<Vec<u32>> {
+    let shuffle = |epoch: usize, order: &mut Vec<u32>| {
+        order.extend(0..n as u32);
+        Stream::new(seed, Purpose::Shuffle, update * n_epochs as u64 + epoch as u64).shuffle(order);
     };
+    let mut orders = vec![Vec::with_capacity(n); n_epochs];
+    let share = n_epochs.div_ceil(n_threads.max(1)).max(1);
     std::thread::scope(|scope| {
-        let handles: Vec<_> = (0..n_epochs).map(|epoch| scope.spawn(move || shuffled(epoch))).collect();
-        let joined = handles.into_iter().map(|handle| handle.join());
-        joined.map(|order| order.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
-    })
+        for (chunk, orders) in orders.chunks_mut(share).enumerate() {
+            let mut work = move || {
+                orders.iter_mut().enumerate().for_each(|(at, order)| shuffle(chunk * share + at, order));
+            };
+            if n_threads > 1 { drop(scope.spawn(work)) } else { work() }
+        }
+    });
+    orders
 }

@@ -111,8 +111,10 @@ pub struct Trainer {
     n_done: u64,
     /// Factor of the learning rate, halved by every [`Trainer::go_back`].
     pace: f32,
-    /// What [`Trainer::go_back`] goes back to: the weights the last rollout but one led to.
+    /// What [`Trainer::go_back`] goes back to: the weights the last rollout but one led to, and the reward scale before
+    /// the last.
     good: Snapshot,
+    good_scale: Option<RewardScale>,
 }
 
 impl Trainer {
@@ -190,13 +192,15 @@ impl Trainer {
             }
             LearnerChoice::Tensor(choice) => Box::new(TensorLearner::new(agent, &choice)?),
         };
+        let scale = spec.ppo.scale_rewards.then(|| RewardScale::new(spec.n_envs, spec.ppo.gamma));
         Ok(Self {
             good: learner.snapshot(),
+            good_scale: scale.clone(),
             learner,
             pace: 1.0,
             tape: Tape::new(shape),
             shape,
-            scale: spec.ppo.scale_rewards.then(|| RewardScale::new(spec.n_envs, spec.ppo.gamma)),
+            scale,
             chunks,
             spec,
             n_done: 0,
@@ -212,6 +216,7 @@ impl Trainer {
         let (episodes, environment) =
             collect(&mut self.chunks, &self.learner.agent().parameters, &mut self.tape, clock);
         let collected = clock.elapsed();
+        self.good_scale.clone_from(&self.scale);
         if let Some(scale) = &mut self.scale {
             scale.apply(&mut self.tape);
         }
@@ -230,10 +235,18 @@ impl Trainer {
     fn learn(&mut self) -> Result<UpdateStats, LearnError> {
         // What led to a finite rollout and a finite update before is good.
         let before = self.learner.snapshot();
-        let progress = self.n_done as f64 / self.spec.n_updates.max(1) as f64;
+        let (progress, threads) =
+            (self.n_done as f64 / self.spec.n_updates.max(1) as f64, self.spec.n_threads);
         let ppo = PpoConfig { learning_rate: self.pace * self.spec.ppo.learning_rate, ..self.spec.ppo };
-        let stats =
-            update(self.learner.as_mut(), &mut self.tape, &ppo, self.spec.seed, self.n_done, progress)?;
+        let stats = update(
+            self.learner.as_mut(),
+            &mut self.tape,
+            &ppo,
+            self.spec.seed,
+            self.n_done,
+            progress,
+            threads,
+        )?;
         self.good = before;
         self.n_done += 1;
         Ok(stats)
@@ -255,6 +268,8 @@ impl Trainer {
         // Seeds of their own: the episodes that led here are not lived through again.
         let seed = self.spec.seed ^ u64::from(self.pace.to_bits()).rotate_left(32);
         self.chunks.iter_mut().for_each(|chunk| chunk.restart(seed));
+        // The rollout that led here is not in the scale any more.
+        self.scale.clone_from(&self.good_scale);
         if let Some(scale) = &mut self.scale {
             scale.restart();
         }
@@ -282,7 +297,8 @@ impl Trainer {
     /// Bytes a training takes that depend on environments E, horizon T, epochs K, and floats of observation O, action A
     /// and state S: the tape, `E T (4 (O + A + 5) + 1 + masks)` and its sequences' states; the orders, `4 E T K`; the
     /// chunks' buffers, `E (8 O + 12 S + 25)`; the network's outputs and a trunk's features of a step,
-    /// `4 E (heads + features)`. What burn keeps on its device is not among them.
+    /// `4 E (heads + features)`; of P parameters, the last good weights with their moments and those before the
+    /// update, `24 P`, and the learner's own ([`Learner::bytes`]). What burn keeps on its device is not among them.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let TapeShape { n_envs, horizon, observation, state, sequence_length, .. } = self.shape;
@@ -293,7 +309,8 @@ impl Trainer {
         let features = if has_trunk { spec.trunk.features(observation) } else { 0 };
         let chunks =
             n_envs * (8 * observation + 12 * state + 25) + 4 * n_envs * (spec.head.width() + features);
-        self.shape.bytes() + orders + chunks
+        let parameters = 24 * self.learner.agent().parameters.len() + self.learner.bytes();
+        self.shape.bytes() + orders + chunks + parameters
     }
 
     /// The agent as it stands.

@@ -5,9 +5,9 @@
 use std::sync::Mutex;
 
 use cambist_analytic::MemoryEnv;
-use cambist_core::BatchedEnv;
 use cambist_core::clock::SystemClock;
 use cambist_core::policy::ActionMode;
+use cambist_core::{ActionSpec, BatchedEnv, ObservationSpec, StepBuffers};
 use cambist_nets::{Batch, FusedLearner, Learner, OutputLoss, Sums, TileGradients, TileOutputs, init};
 use cambist_policy::head::log_softmax;
 use cambist_policy::{Activation, ActorCriticSpec, AgentPolicy, Head, Instructions, Trunk};
@@ -23,7 +23,9 @@ struct Replay<'a> {
 impl OutputLoss for Replay<'_> {
     fn tile(&self, outputs: &TileOutputs<'_>, gradients: &mut TileGradients<'_>, _: &mut Sums) {
         let mut log_p = outputs.head.to_vec();
-        log_softmax(outputs.instructions, 3, &mut log_p, None);
+        let mask: Vec<bool> =
+            outputs.indices.iter().flat_map(|&row| self.tape.mask(row as usize)).copied().collect();
+        log_softmax(outputs.instructions, 3, &mut log_p, Some(&mask));
         for (at, &row) in outputs.indices.iter().enumerate() {
             let row = row as usize;
             let value = (outputs.values[at] - self.tape.values[row]).abs();
@@ -34,6 +36,55 @@ impl OutputLoss for Replay<'_> {
         gradients.head.fill(0.0);
         gradients.values.fill(0.0);
         *self.seen.lock().unwrap() += outputs.indices.len();
+    }
+}
+
+/// The memory market in which a choice is forbidden: another one in every environment and step.
+struct Masked {
+    env: MemoryEnv,
+    first: usize,
+    n_steps: usize,
+}
+
+impl Masked {
+    fn forbidden(&self, index: usize) -> usize {
+        (self.first + index + self.n_steps) % 3
+    }
+}
+
+impl BatchedEnv for Masked {
+    fn n_envs(&self) -> usize {
+        self.env.n_envs()
+    }
+
+    fn observation_spec(&self) -> &ObservationSpec {
+        self.env.observation_spec()
+    }
+
+    fn action_spec(&self) -> ActionSpec {
+        self.env.action_spec()
+    }
+
+    fn mask_width(&self) -> usize {
+        3
+    }
+
+    fn masks(&self, allowed: &mut [bool]) {
+        for (place, allowed) in allowed.iter_mut().enumerate() {
+            *allowed = place % 3 != self.forbidden(place / 3);
+        }
+    }
+
+    fn reset(&mut self, seed: u64, observations: &mut [f32]) {
+        self.env.reset(seed, observations);
+    }
+
+    fn step(&mut self, actions: &[f32], out: &mut StepBuffers<'_>) {
+        for (index, &action) in actions.iter().enumerate() {
+            assert_ne!(action as usize, self.forbidden(index), "a forbidden choice was made");
+        }
+        self.n_steps += 1;
+        self.env.step(actions, out);
     }
 }
 
@@ -57,8 +108,8 @@ fn a_rollout_can_be_seen_again() {
         agent.parameters.iter_mut().for_each(|p| *p *= 1.5);
         // Episodes of 20 bars end inside rollouts of 24, at other places in each.
         let chunk = |n, first| {
-            let env = Box::new(MemoryEnv::new(4, n, first, 4)) as Box<dyn BatchedEnv>;
-            Chunk::new(env, AgentPolicy::new(agent.clone(), ActionMode::Sampled, 3, first), 3)
+            let env = Masked { env: MemoryEnv::new(4, n, first, 4), first: first as usize, n_steps: 0 };
+            Chunk::new(Box::new(env), AgentPolicy::new(agent.clone(), ActionMode::Sampled, 3, first), 3)
         };
         let mut chunks = [chunk(4, 0), chunk(3, 4)];
         let mut tape = Tape::new(TapeShape {
@@ -66,7 +117,7 @@ fn a_rollout_can_be_seen_again() {
             horizon,
             observation: 4,
             action: 1,
-            mask: 0,
+            mask: 3,
             state: trunk.state_width(),
             sequence_length: length,
             burn_in,

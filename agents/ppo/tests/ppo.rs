@@ -73,22 +73,22 @@ const CONFIG: PpoConfig = PpoConfig {
     burn_in: 0,
 };
 
-fn tape(n: usize, head: Head) -> Tape {
+fn tape(n: usize, head: Head, mask: usize) -> Tape {
     Tape::new(TapeShape {
         n_envs: n,
         horizon: 1,
         observation: 1,
         action: head.action_width(),
-        mask: 0,
+        mask,
         state: 0,
         sequence_length: 1,
         burn_in: 0,
     })
 }
 
-fn random_tape(n: usize, head: Head) -> Tape {
+fn random_tape(n: usize, head: Head, mask: usize) -> Tape {
     let mut stream = Stream::new(8, Purpose::Check, 0);
-    let mut tape = tape(n, head);
+    let mut tape = tape(n, head, mask);
     for row in 0..n {
         tape.actions[row] = match head {
             Head::Categorical { n } => stream.index(n) as f32,
@@ -97,6 +97,11 @@ fn random_tape(n: usize, head: Head) -> Tape {
         tape.log_probabilities[row] = -1.1 + 0.3 * stream.normal() as f32;
         tape.values[row] = stream.normal() as f32;
         tape.advantages[row] = stream.normal() as f32;
+        // One of the choices that were not taken is forbidden.
+        for choice in 0..mask {
+            let forbidden = (tape.actions[row] as usize + 1 + row % 2) % 3;
+            tape.masks[row * mask + choice] = choice != forbidden;
+        }
     }
     tape
 }
@@ -104,9 +109,11 @@ fn random_tape(n: usize, head: Head) -> Tape {
 /// The loss by its definition, from the sums a tile reports, against the gradient it writes.
 #[test]
 fn the_objectives_gradient_agrees_with_finite_differences() {
-    for head in [Head::Categorical { n: 3 }, Head::Gaussian { dim: 1 }] {
+    for (head, mask) in
+        [(Head::Categorical { n: 3 }, 0), (Head::Categorical { n: 3 }, 3), (Head::Gaussian { dim: 1 }, 0)]
+    {
         let n = 64;
-        let tape = random_tape(n, head);
+        let tape = random_tape(n, head, mask);
         let objective =
             Objective { config: &CONFIG, tape: &tape, head, n, advantage_mean: 0.1, advantage_scale: 1.3 };
         let indices: Vec<u32> = (0..n as u32).collect();
@@ -134,6 +141,9 @@ fn the_objectives_gradient_agrees_with_finite_differences() {
             (loss / n as f64, [d_head, d_values, d_log].concat())
         };
         let (_, gradient) = evaluate(&outputs);
+        for (logit, allowed) in tape.masks.iter().enumerate() {
+            assert!(*allowed || gradient[logit].abs() < 1e-20, "a forbidden choice has no gradient");
+        }
         let mut n_corners = 0;
         for index in 0..gradient.len() {
             let h = 1e-2;
@@ -161,7 +171,7 @@ fn the_clip_holds_on_the_right_side() {
         [(1.5f32, 1.0, false), (0.5, 1.0, true), (0.5, -1.0, false), (1.5, -1.0, true), (1.0, 1.0, true)]
     {
         let head = Head::Categorical { n: 2 };
-        let mut tape = tape(1, head);
+        let mut tape = tape(1, head, 0);
         tape.advantages[0] = advantage;
         // Both choices have probability ½ now.
         tape.log_probabilities[0] = libm::logf(0.5 / ratio);

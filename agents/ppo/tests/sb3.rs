@@ -105,7 +105,7 @@ fn compare(name: &str, head: Head) {
     let mut run = |n_epochs: usize| {
         let mut learner = FusedLearner::new(agent.clone(), 2, Instructions::detect());
         let config = PpoConfig { n_epochs, ..config };
-        let stats = update(&mut learner, &mut tape, &config, 1, 0, 0.0).unwrap();
+        let stats = update(&mut learner, &mut tape, &config, 1, 0, 0.0, 1).unwrap();
         (learner, stats)
     };
     let (learner, stats) = run(config.n_epochs);

@@ -177,12 +177,27 @@ impl DataFolder {
         }
     }
 
+    /// [`DataFolder::find`] and [`DataFolder::load`] in one: what is found cannot be replaced before it is read.
+    ///
+    /// # Errors
+    /// As theirs.
+    pub fn read(
+        &self,
+        symbol: &str,
+        venue: Option<&str>,
+        timeframe: Timeframe,
+    ) -> Result<(DataSet, MarketTape), DataError> {
+        let _lock = self.lock(File::lock_shared)?;
+        let set = self.find(symbol, venue, timeframe)?;
+        let tape = self.load(&set)?;
+        Ok((set, tape))
+    }
+
     /// Reads the bars of `set` and checks them against its fingerprint.
     ///
     /// # Errors
     /// When a file cannot be read or the bars are not those that were stored.
     pub fn load(&self, set: &DataSet) -> Result<MarketTape, DataError> {
-        let _lock = self.lock(File::lock_shared)?;
         let place = self.place(set);
         let key = &set.key;
         let mut tape = MarketTape::empty(key.symbol.clone(), key.timeframe, set.price_side, set.volume_kind);
@@ -292,7 +307,9 @@ mod tests {
             };
             let (tape, truth) = synthesize(&request).unwrap();
             let data = DataFolder::open(folder.path()).unwrap();
-            data.put(&tape, "venue", "a test", None, Some(&truth), true).unwrap()
+            data.put(&tape, "venue", "a test", None, Some(&truth), true).unwrap();
+            // Whose bars they are by now is open; they are whole.
+            assert_eq!(data.read("X", None, Timeframe::HOUR).unwrap().1.len(), 20_000);
         };
         DataFolder::open(folder.path()).unwrap();
         std::thread::scope(|scope| (0..8).for_each(|seed| drop(scope.spawn(move || import(seed)))));

@@ -203,16 +203,16 @@ impl DecisionPath {
     }
 
     /// The order that leads to `target`, through dead band, sizing and gate; none when the position is kept or the
-    /// gate refuses.
+    /// gate refuses. A target of zero is no small move: it closes what is held, however little.
     #[inline]
     #[must_use]
     pub fn order(&self, target: f64, account: &AccountView) -> Option<Approved<Order>> {
+        if target == 0.0 {
+            return (account.units != 0.0).then(|| self.rules.limits.flatten(0, account.units));
+        }
         let moved = (target - account.held_target).abs();
         if moved <= self.rules.dead_band {
             return None;
-        }
-        if target == 0.0 {
-            return (account.units != 0.0).then(|| self.rules.limits.flatten(0, account.units));
         }
         let units = self.size(target, account) - account.units;
         let standing = Standing { equity: account.equity, units: account.units, price: account.price };
@@ -280,6 +280,12 @@ mod tests {
         assert!(path(RULES).order(0.59, &account).is_none());
         assert!(path(RULES).order(0.61, &account).is_some());
         assert_eq!(path(RULES).order(0.0, &account).map(|o| o.get().units), Some(-50.0));
+        let little = AccountView { units: 5.0, held_target: 0.05, ..FLAT };
+        assert_eq!(
+            path(RULES).order(0.0, &little).map(|o| o.get().units),
+            Some(-5.0),
+            "within the dead band"
+        );
     }
 
     #[test]

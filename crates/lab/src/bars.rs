@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cambist_core::{InstrumentId, Timeframe, UnixNanos};
+use cambist_core::{InstrumentId, MarketTape, Timeframe, UnixNanos};
 use cambist_data::check::{Choice, Choices, Fault, Report};
 use cambist_data::synth::{
     GeometricBrownian, HestonJumps, OrnsteinUhlenbeck, SynthKind, SynthRequest, synthesize,
@@ -170,10 +170,10 @@ pub fn list(root: &Path) -> Result<Vec<Vec<String>>, LabError> {
     Ok(DataFolder::open(root)?.list()?.iter().map(row).collect())
 }
 
-fn find(root: &Path, name: &SetName) -> Result<(DataFolder, DataSet), LabError> {
+fn read(root: &Path, name: &SetName) -> Result<(DataFolder, DataSet, MarketTape), LabError> {
     let folder = DataFolder::open(root)?;
-    let set = folder.find(&name.symbol, name.venue.as_deref(), timeframe(&name.timeframe)?)?;
-    Ok((folder, set))
+    let (set, tape) = folder.read(&name.symbol, name.venue.as_deref(), timeframe(&name.timeframe)?)?;
+    Ok((folder, set, tape))
 }
 
 /// One data set in full.
@@ -181,7 +181,8 @@ fn find(root: &Path, name: &SetName) -> Result<(DataFolder, DataSet), LabError> 
 /// # Errors
 /// When there is none.
 pub fn show(root: &Path, name: &SetName) -> Result<Vec<String>, LabError> {
-    let (folder, set) = find(root, name)?;
+    let folder = DataFolder::open(root)?;
+    let set = folder.find(&name.symbol, name.venue.as_deref(), timeframe(&name.timeframe)?)?;
     let mut out = head(&set);
     out.push(format!("files in {}", folder.place(&set).display()));
     if set.has_truth {
@@ -200,8 +201,7 @@ pub fn show(root: &Path, name: &SetName) -> Result<Vec<String>, LabError> {
 /// # Errors
 /// When it is not what was stored.
 pub fn check(root: &Path, name: &SetName) -> Result<String, LabError> {
-    let (folder, set) = find(root, name)?;
-    let tape = folder.load(&set)?;
+    let (_, set, tape) = read(root, name)?;
     Ok(format!("{}: {} bars read back, the fingerprint is right", set.key, tape.len()))
 }
 
@@ -210,8 +210,8 @@ pub fn check(root: &Path, name: &SetName) -> Result<String, LabError> {
 /// # Errors
 /// When they cannot be made.
 pub fn resample_into(root: &Path, name: &SetName, to: &str, replace: bool) -> Result<Vec<String>, LabError> {
-    let (folder, set) = find(root, name)?;
-    let tape = resample(&folder.load(&set)?, timeframe(to)?)?;
+    let (folder, set, tape) = read(root, name)?;
+    let tape = resample(&tape, timeframe(to)?)?;
     let partial = tape.coverage.iter().filter(|&&c| c < 0.999).count();
     let origin = format!("resampled from {} ({})", set.key, set.fingerprint);
     let made = folder.put(&tape, &set.key.venue, &origin, None, None, replace)?;
@@ -225,8 +225,7 @@ pub fn resample_into(root: &Path, name: &SetName, to: &str, replace: bool) -> Re
 /// # Errors
 /// When the file cannot be written.
 pub fn plot(root: &Path, name: &SetName, out: &Path) -> Result<(), LabError> {
-    let (folder, set) = find(root, name)?;
-    let tape = folder.load(&set)?;
+    let (_, set, tape) = read(root, name)?;
     let time: Vec<UnixNanos> = (0..tape.len()).map(|row| tape.close_time(row)).collect();
     let title = format!("{} — close", set.key);
     let style = Style { title: &title, unit: "price", logarithmic: true, filled: false };

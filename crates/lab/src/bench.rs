@@ -111,15 +111,16 @@ pub fn peak(n_threads: usize, clock: &dyn Clock) -> f64 {
                 let handles: Vec<_> =
                     (0..n_threads).map(|_| scope.spawn(move || peak_loop(isa, N))).collect();
                 // The sum of the loop is looked at, or there would be no loop.
-                handles
-                    .into_iter()
-                    .filter_map(|h| h.join().ok())
-                    .map(|(work, sum)| work + 0.0 * f64::from(sum))
-                    .sum()
+                handles.into_iter().map(joined).map(|(work, sum)| work + 0.0 * f64::from(sum)).sum()
             });
             work / (clock.elapsed() - begun).as_secs_f64()
         })
         .fold(0.0, f64::max)
+}
+
+/// What a thread came to; its panic goes on here, or its work would count as done.
+fn joined<T>(handle: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// A line that says on what was measured.

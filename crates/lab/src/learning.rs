@@ -63,6 +63,16 @@ pub enum LearningError {
     /// The synthetic tape could not be made.
     #[error(transparent)]
     Data(#[from] cambist_data::DataError),
+    /// The oracle's parameters are out of range.
+    #[error(
+        "the oracle's cost {psi} and price of risk {lambda} must be from 0 to 2 and from 0 to 1 deviations of the return"
+    )]
+    Oracle {
+        /// Cost.
+        psi: f64,
+        /// Price of risk.
+        lambda: f64,
+    },
     /// There is no closed form.
     #[error("the best policy of this market is not known")]
     Unsolved,

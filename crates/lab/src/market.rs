@@ -50,8 +50,7 @@ impl Market {
             DataSource::Synthetic(request) => synth::synthesize(request)?.0,
             DataSource::Store { symbol, venue, stored } => {
                 let folder = DataFolder::open(folder)?;
-                let set = folder.find(&symbol.0, venue.as_deref(), *stored)?;
-                folder.load(&set)?
+                folder.read(&symbol.0, venue.as_deref(), *stored)?.1
             }
         };
         let tape = match until {
@@ -72,10 +71,12 @@ impl Market {
         Ok(Self { tape: Arc::new(tape), features: Arc::new(features), fingerprint })
     }
 
-    /// Bars after the first whose features are ready that have none: outages interrupted the warm-up.
+    /// Bars, after the first whose features are ready, at whose close a decision over `window` rows has none: outages
+    /// interrupted their warm-up.
     #[must_use]
-    pub fn n_blind(&self) -> usize {
-        self.features.ready.iter().skip_while(|&&ready| !ready).filter(|&&ready| !ready).count()
+    pub fn n_blind(&self, window: usize) -> usize {
+        let sees = |row: &usize| self.features.ready_rows(*row, window).is_some();
+        (0..self.tape.len()).skip_while(|row| !sees(row)).filter(|row| !sees(row)).count()
     }
 
     /// From the first bar to the end of the last.

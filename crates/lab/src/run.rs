@@ -78,7 +78,7 @@ pub fn run(
         "threads": machine.n_threads,
         "kernels": cambist_policy::Instructions::detect().name(),
         "bars": market.tape.len(),
-        "bars_without_features": market.n_blind(),
+        "bars_without_features": market.n_blind(config.decision.window),
         "data_fingerprint": market.fingerprint,
         "folds": folds.len(),
     });
@@ -130,7 +130,7 @@ pub fn run(
         fingerprint: &market.fingerprint,
     };
     let judgement = judge_and_report(&judging, &tracks, clock)?;
-    let blind = (market.n_blind(), market.tape.len());
+    let blind = (market.n_blind(config.decision.window), market.tape.len());
     Ok(Outcome { folder, artefact_hash, judgement, folds: scores, stopped, blind })
 }
 

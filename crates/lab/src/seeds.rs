@@ -29,8 +29,10 @@ pub struct SeedMetric {
 pub struct Seeds {
     /// The runs' names.
     pub runs: Vec<String>,
-    /// The seeds.
+    /// The seeds that were trained to the end.
     pub seeds: Vec<u64>,
+    /// Whether the last run was stopped early; it does not count.
+    pub stopped: bool,
     /// The policy's metrics.
     pub metrics: Vec<SeedMetric>,
     /// All of it in one sentence.
@@ -42,7 +44,7 @@ pub struct Seeds {
 /// Resamples of the bootstrap.
 const N_SAMPLES: usize = 10_000;
 /// Seeds from which on there is something to say.
-const ENOUGH: usize = 3;
+const ENOUGH: usize = 5;
 
 /// Trains and judges `layers` under `n` seeds, from the config's own on; `finished` hears of each run. Every run has its
 /// own folder; the summary lies beside them as `NAME-seeds.json`.
@@ -64,16 +66,17 @@ pub fn run_seeds(
         let outcome = run(&layers.with(&[&set])?, machine, clock, observer)?;
         finished(&outcome);
         runs.push(outcome.folder.name().to_owned());
-        seeds.push(seed);
-        scores.push(outcome.folds);
         if outcome.stopped {
             break;
         }
+        seeds.push(seed);
+        scores.push(outcome.folds);
     }
+    let stopped = seeds.len() < runs.len();
     let file = machine.runs.join(format!("{}-seeds.json", runs.first().map_or("none", String::as_str)));
     let metrics = metrics(&scores);
     let sentence = sentence(seeds.len(), &metrics);
-    let summary = Seeds { runs, seeds, metrics, sentence, file: file.display().to_string() };
+    let summary = Seeds { runs, seeds, stopped, metrics, sentence, file: file.display().to_string() };
     let text = serde_json::to_string_pretty(&summary).unwrap_or_default();
     cambist_store::write_atomic(&file, |out| std::io::Write::write_all(out, text.as_bytes()))?;
     Ok(summary)
@@ -89,8 +92,7 @@ fn metrics(scores: &[Vec<Vec<Scorecard>>]) -> Vec<SeedMetric> {
         ("deepest drawdown", |s| s[0].max_drawdown),
         ("costs over equity", |s| s[0].costs),
     ];
-    // A run that was stopped has fewer folds than the others.
-    let n_folds = scores.iter().map(Vec::len).max().unwrap_or(0);
+    let n_folds = scores.first().map_or(0, Vec::len);
     picks
         .into_iter()
         .map(|(name, pick)| {
@@ -109,6 +111,9 @@ fn held(scores: &[Scorecard]) -> f64 {
 }
 
 fn sentence(n: usize, metrics: &[SeedMetric]) -> String {
+    if n == 0 {
+        return "No seed was trained to the end: there is nothing to say.".to_owned();
+    }
     let percent = |v: f64| format!("{:.1} %", 100.0 * v);
     let (own, above) = (metrics[0].estimate, metrics[1].estimate);
     let over = match metrics[0].folds.len() {
@@ -126,8 +131,8 @@ fn sentence(n: usize, metrics: &[SeedMetric]) -> String {
     );
     let verdict = match (n >= ENOUGH, above.low > 0.0, above.high < 0.0) {
         (false, ..) => format!("fewer than {ENOUGH} seeds are no verdict"),
-        (_, true, _) => "the method beats holding on this window, whatever the seed".to_owned(),
-        (_, _, true) => "holding beats the method on this window, whatever the seed".to_owned(),
+        (_, true, _) => "in the mean over seeds the method beats holding on this window".to_owned(),
+        (_, _, true) => "in the mean over seeds holding beats the method on this window".to_owned(),
         _ => "seeds differ too much to tell it from holding".to_owned(),
     };
     format!("{said}: {verdict}.")

@@ -52,7 +52,7 @@ pub fn environment(
         sum = std::thread::scope(|scope| {
             let handles: Vec<_> =
                 envs.iter_mut().map(|(env, first)| scope.spawn(move || drive(env, *first))).collect();
-            handles.into_iter().filter_map(|h| h.join().ok()).fold(0, u32::wrapping_add)
+            handles.into_iter().map(super::joined).fold(0, u32::wrapping_add)
         });
         speeds.push((N_ENVS * N_STEPS) as f64 / (clock.elapsed() - begun).as_secs_f64());
     }

@@ -174,7 +174,9 @@ pub fn memory(layers: &Layers, machine: &Machine, clock: &dyn Clock) -> Result<V
     let config = Config::validate(layers.resolve()?)?;
     // Everything that stays whatever the numbers of environments and steps: program, bars, features, a small trainer.
     let mut small = config.clone();
-    (small.raw.ppo.n_envs, small.raw.ppo.horizon, small.raw.ppo.minibatch_size) = (machine.n_threads, 1, 1);
+    let length = small.raw.ppo.sequence_length;
+    (small.raw.ppo.n_envs, small.raw.ppo.burn_in) = (machine.n_threads, 0);
+    (small.raw.ppo.horizon, small.raw.ppo.minibatch_size) = (length, length);
     let mut first = trainer(&small, machine, machine.n_threads)?;
     first.iterate(clock)?;
     let (before, of_first) = (resident()?, first.bytes());

@@ -161,16 +161,22 @@ fn learned_rule(market: SignalMarket, best: &Best, agent: &ActorCritic) -> f64 {
     let deviation = market.signal.variance().sqrt();
     match (market.kind, best) {
         (MarketKind::Proportional { cap, .. }, _) => {
-            let grid = |i: i32| 4.0 * deviation * f64::from(i) / 4000.0;
-            let up = (-4000..=4000).map(grid).find(|&p| positions.at(p, -cap) > 0.0);
-            let down = (-4000..=4000).rev().map(grid).find(|&p| positions.at(p, cap) < 0.0);
-            match (up, down) {
-                (Some(up), Some(down)) => 0.5 * (up - down),
-                _ => f64::NAN,
-            }
+            reversal(deviation, cap, &mut |p, held| positions.at(p, held))
         }
         (MarketKind::Banded { .. }, Best::Band(best)) => band_error(market, best, &mut positions),
         _ => (positions.at(deviation, 0.0) - positions.at(-deviation, 0.0)) / (2.0 * deviation),
+    }
+}
+
+/// Mean of the two signals at which a policy (signal and position held to new position) turns its position round: upwards
+/// from `-cap`, downwards from `cap`; NaN when it does not within four deviations.
+pub(super) fn reversal(deviation: f64, cap: f64, position: &mut dyn FnMut(f64, f64) -> f64) -> f64 {
+    let grid = |i: i32| 4.0 * deviation * f64::from(i) / 4000.0;
+    let up = (-4000..=4000).map(grid).find(|&p| position(p, -cap) > 0.0);
+    let down = (-4000..=4000).rev().map(grid).find(|&p| position(p, cap) < 0.0);
+    match (up, down) {
+        (Some(up), Some(down)) => 0.5 * (up - down),
+        _ => f64::NAN,
     }
 }
 

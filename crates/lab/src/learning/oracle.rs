@@ -20,6 +20,8 @@ use cambist_market::{EpisodeLength, EpisodePlan, MarketEnv, MarketSpec, Reward, 
 use cambist_policy::{ActorCritic, Runner};
 use cambist_ppo::TrainError;
 
+use super::judge::reversal;
+use super::picture::{Shown, policy};
 use super::{Budget, LearningError, settings};
 use crate::market::market_trainer;
 
@@ -46,10 +48,18 @@ impl Default for OracleMarket {
 pub struct OracleResult {
     /// The training's seed.
     pub seed: u64,
-    /// g*, exact.
+    /// g*, exact: the best rule's reward a bar.
     pub optimum: f64,
-    /// Value over that of the best rule on the same tape.
+    /// What the best rule earned a bar on the tapes of the judgement.
+    pub best: f64,
+    /// Value over g*, paired with the best rule on the same tapes.
     pub share: f64,
+    /// Its standard error over tapes.
+    pub standard_error: f64,
+    /// Mean of the two returns, in deviations, at which the agent turns its position round.
+    pub learned_rule: f64,
+    /// The same of the best rule.
+    pub exact_rule: f64,
     /// Environment steps trained.
     pub steps: u64,
     /// Seconds.
@@ -91,7 +101,22 @@ const EQUITY: f64 = 10_000.0;
 /// Seeds of tapes never trained on.
 const FRESH: u64 = 0x6672_6573_6800_0000;
 
+/// Tapes of a judgement: 1.28 million bars.
+const N_TAPES: u64 = 32;
+
 impl OracleMarket {
+    /// Returns of 1 % a bar; cost and price of risk in their deviations.
+    ///
+    /// # Errors
+    /// When one is negative or not finite, or the cost is so high that nothing is worth a trade.
+    pub fn scaled(psi: f64, lambda: f64) -> Result<Self, LearningError> {
+        let sigma = 0.01;
+        if !(0.0..=2.0).contains(&psi) || !(0.0..=1.0).contains(&lambda) {
+            return Err(LearningError::Oracle { psi, lambda });
+        }
+        Ok(Self { sigma, psi: psi * sigma, lambda: lambda * sigma })
+    }
+
     /// Bars whose opens are the closes before them, so that the return from fill to fill is a bar's own.
     fn tape(&self, seed: u64) -> MarketTape {
         let instrument = InstrumentId("ORACLE".into());
@@ -177,12 +202,16 @@ impl OracleMarket {
         Ok((trainer.agent().clone(), trainer.n_done() * trainer.steps_per_update()))
     }
 
-    /// Runs `act` (observation to action) once over a fresh tape.
-    fn run(&self, leak: bool, mut act: impl FnMut(&[f32]) -> f32) -> Result<Run, LearningError> {
+    /// A fresh tape, to be lived through once.
+    fn fresh(&self, tape: u64, leak: bool) -> MarketSpec {
         let plan = EpisodePlan { starts: Starts::First, length: EpisodeLength::ToEnd };
+        self.spec(FRESH + tape, leak, plan)
+    }
+
+    /// Runs `act` (observation to action) once over `market`.
+    fn run(&self, market: &MarketSpec, mut act: impl FnMut(&[f32]) -> f32) -> Result<Run, LearningError> {
         let failed = |e| LearningError::Market(TrainError::Env(e));
-        let mut env =
-            MarketEnv::new(self.spec(FRESH, leak, plan), 1, 0, AutoReset::Disabled).map_err(failed)?;
+        let mut env = MarketEnv::new(market.clone(), 1, 0, AutoReset::Disabled).map_err(failed)?;
         let mut storage = StepStorage::for_env(&env);
         env.reset(0, &mut storage.observations);
         let mut run = Run::default();
@@ -199,16 +228,58 @@ impl OracleMarket {
         Ok(run)
     }
 
-    fn greedy(&self, leak: bool, agent: &ActorCritic) -> Result<Run, LearningError> {
+    fn greedy(&self, market: &MarketSpec, agent: &ActorCritic) -> Result<Run, LearningError> {
         let mut greedy = Runner::greedy(agent.clone(), 1);
-        self.run(leak, |observation| {
+        self.run(market, |observation| {
             let mut action = [0.0];
             greedy.act(observation, None, &mut action);
             action[0]
         })
     }
 
-    /// Trains with the leak and judges on a fresh tape beside the best rule.
+    fn rule(&self) -> OracleRule {
+        OracleRule::optimal(self.sigma, self.lambda, self.psi, 1.0)
+    }
+
+    /// What the agent and the best rule earn a bar on each fresh tape.
+    fn paired(&self, agent: &ActorCritic) -> Result<Vec<(f64, f64)>, LearningError> {
+        let rule = self.rule();
+        (0..N_TAPES)
+            .map(|tape| {
+                let market = self.fresh(tape, true);
+                let mut held = 0.0;
+                let best = self.run(&market, |observation| {
+                    held = rule.act(f64::from(observation[0]) * self.sigma, held);
+                    held as f32 + 1.0
+                })?;
+                Ok((self.greedy(&market, agent)?.reward, best.reward))
+            })
+            .collect()
+    }
+
+    /// The position that `agent` takes when `r`, in deviations, is shown and `held` is held, at no profit.
+    fn position(greedy: &mut Runner, r: f64, held: f64) -> f64 {
+        let mut action = [0.0];
+        greedy.act(&[r as f32, held as f32, 0.0], None, &mut action);
+        f64::from(action[0]) - 1.0
+    }
+
+    /// The first trained agent's positions over the best rule's.
+    ///
+    /// # Errors
+    /// When it cannot be drawn.
+    pub(super) fn picture(&self, agent: &ActorCritic) -> Result<String, LearningError> {
+        let (rule, mut greedy) = (self.rule(), Runner::greedy(agent.clone(), 1));
+        let shown = Shown {
+            title: "Oracle: the learned policy over the optimal one",
+            deviation: 1.0,
+            held: [-1.0, 0.0, 1.0],
+        };
+        let learned = &mut |r, held| Self::position(&mut greedy, r, held);
+        Ok(policy(&shown, learned, &|r, held| rule.act(r * self.sigma, held))?)
+    }
+
+    /// Trains with the leak and judges on fresh tapes beside the best rule.
     ///
     /// # Errors
     /// When learning fails.
@@ -222,15 +293,22 @@ impl OracleMarket {
         let begun = clock.elapsed();
         let (agent, steps) = self.train(seed, true, None, budget, clock, on_update)?;
         let seconds = (clock.elapsed() - begun).as_secs_f64();
-        let rule = OracleRule::optimal(self.sigma, self.lambda, self.psi, 1.0);
-        let mut held = 0.0;
-        let best = self.run(true, |observation| {
-            held = rule.act(f64::from(observation[0]) * self.sigma, held);
-            held as f32 + 1.0
-        })?;
-        let ours = self.greedy(true, &agent)?;
-        let result =
-            OracleResult { seed, optimum: rule.value, share: ours.reward / best.reward, steps, seconds };
+        let (rule, mut greedy) = (self.rule(), Runner::greedy(agent.clone(), 1));
+        let runs = self.paired(&agent)?;
+        let n = runs.len() as f64;
+        let shortfall = runs.iter().map(|(ours, best)| ours - best).sum::<f64>() / n;
+        let squares = runs.iter().map(|(ours, best)| (ours - best - shortfall).powi(2)).sum::<f64>();
+        let result = OracleResult {
+            seed,
+            optimum: rule.value,
+            best: runs.iter().map(|(_, best)| best).sum::<f64>() / n,
+            share: 1.0 + shortfall / rule.value,
+            standard_error: (squares / (n - 1.0) / n).sqrt() / rule.value,
+            learned_rule: reversal(1.0, 1.0, &mut |r, held| Self::position(&mut greedy, r, held)),
+            exact_rule: reversal(1.0, 1.0, &mut |r, held| rule.act(r * self.sigma, held)),
+            steps,
+            seconds,
+        };
         Ok((result, agent))
     }
 
@@ -246,11 +324,12 @@ impl OracleMarket {
         clock: &dyn Clock,
         on_update: &mut dyn FnMut(u64, u64) -> bool,
     ) -> Result<NullResult, LearningError> {
-        let before = self.greedy(false, oracle)?;
+        let market = self.fresh(0, false);
+        let before = self.greedy(&market, oracle)?;
         let begun = clock.elapsed();
         let (agent, steps) = self.train(seed, false, Some(oracle), budget, clock, on_update)?;
         let seconds = (clock.elapsed() - begun).as_secs_f64();
-        let after = self.greedy(false, &agent)?;
+        let after = self.greedy(&market, &agent)?;
         Ok(NullResult {
             seed,
             position_before: before.position,
@@ -260,5 +339,44 @@ impl OracleMarket {
             steps,
             seconds,
         })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use super::*;
+    use cambist_policy::{Activation, ActorCriticSpec, Head, Trunk};
+
+    /// Through ledger, next-open fills and costs, the best rule earns what its closed form says: at λ = 0 that is
+    /// `M E(|r| − ψ)₊ = 2 (σ φ(ψ/σ) − ψ (1 − Φ(ψ/σ)))`.
+    #[test]
+    fn the_best_rule_earns_its_closed_form_in_the_market_environment() {
+        let market = OracleMarket { lambda: 0.0, ..OracleMarket::default() };
+        let z = market.psi / market.sigma;
+        let density = libm::exp(-0.5 * z * z) / std::f64::consts::TAU.sqrt();
+        let beyond = 0.5 * libm::erfc(z / std::f64::consts::SQRT_2);
+        let exact = 2.0 * (market.sigma * density - market.psi * beyond);
+        assert!((market.rule().value / exact - 1.0).abs() < 1e-4, "{} {exact}", market.rule().value);
+        for market in [market, OracleMarket::default()] {
+            let spec = ActorCriticSpec {
+                observation: 3,
+                trunk: Trunk::None,
+                hidden: vec![4],
+                activation: Activation::Tanh,
+                head: Head::Categorical { n: 3 },
+            };
+            let agent = cambist_nets::init::orthogonal(&spec, 1, 0.0).unwrap();
+            let earned: Vec<f64> = market.paired(&agent).unwrap().iter().map(|(_, best)| *best).collect();
+            let n = earned.len() as f64;
+            let mean = earned.iter().sum::<f64>() / n;
+            let error = (earned.iter().map(|e| (e - mean).powi(2)).sum::<f64>() / (n - 1.0) / n).sqrt();
+            assert!(
+                (mean - market.rule().value).abs() < 3.0 * error,
+                "{mean} ± {error}, {}",
+                market.rule().value
+            );
+            assert!(error < 0.005 * mean, "{error} of {mean}");
+        }
     }
 }

@@ -5,43 +5,53 @@ use std::path::Path;
 
 use cambist_analytic::{MarketKind, SignalMarket};
 use cambist_evaluate::chart::{ChartError, Curve, curves};
-use cambist_policy::ActorCritic;
 use cambist_store::{FileError, write_atomic};
 
 use super::Row;
-use super::judge::{Best, Positions};
 
 const POINTS: i32 = 400;
 /// Signals shown, in deviations.
 const REACH: f64 = 3.0;
 
-/// New position over signal, from three positions held: the optimum dashed, the agent solid.
+/// What a picture shows.
+pub(super) struct Shown<'a> {
+    pub(super) title: &'a str,
+    /// Deviation of the signal.
+    pub(super) deviation: f64,
+    /// Positions held.
+    pub(super) held: [f64; 3],
+}
+
+impl Shown<'_> {
+    pub(super) fn of(title: &str, market: SignalMarket) -> Shown<'_> {
+        let scale = match market.kind {
+            MarketKind::Proportional { cap, .. } => cap,
+            _ => market.position_scale(),
+        };
+        Shown { title, deviation: market.signal.variance().sqrt(), held: [-scale, 0.0, scale] }
+    }
+}
+
+/// New position over signal, from three positions held: the optimum dashed, the agent solid. `learned` and `optimal` take
+/// signal and position held.
 ///
 /// # Errors
 /// When it cannot be drawn.
 pub(super) fn policy(
-    title: &str,
-    market: SignalMarket,
-    best: &Best,
-    agent: &ActorCritic,
+    shown: &Shown<'_>,
+    learned: &mut dyn FnMut(f64, f64) -> f64,
+    optimal: &dyn Fn(f64, f64) -> f64,
 ) -> Result<String, ChartError> {
-    let scale = market.position_scale();
-    let held = match market.kind {
-        MarketKind::Proportional { cap, .. } => [-cap, 0.0, cap],
-        _ => [-scale, 0.0, scale],
-    };
-    let deviation = market.signal.variance().sqrt();
     let signals: Vec<f64> =
-        (-POINTS..=POINTS).map(|i| REACH * deviation * f64::from(i) / f64::from(POINTS)).collect();
-    let mut positions = Positions::of(market, agent);
+        (-POINTS..=POINTS).map(|i| REACH * shown.deviation * f64::from(i) / f64::from(POINTS)).collect();
     let mut all = Vec::new();
-    for (colour, held) in held.into_iter().enumerate() {
-        let learned = signals.iter().map(|&p| (p, positions.at(p, held))).collect();
-        let optimal = signals.iter().map(|&p| (p, best.act(p, held))).collect();
+    for (colour, held) in shown.held.into_iter().enumerate() {
+        let learned = signals.iter().map(|&p| (p, learned(p, held))).collect();
+        let optimal = signals.iter().map(|&p| (p, optimal(p, held))).collect();
         all.push(Curve { name: format!("learned, from {held:.2}"), points: learned, colour, dashed: false });
         all.push(Curve { name: format!("optimal, from {held:.2}"), points: optimal, colour, dashed: true });
     }
-    curves(title, "signal", "new position", &all)
+    curves(shown.title, "signal", "new position", &all)
 }
 
 /// Writes the rows' pictures as `learned_NAME.svg` into `folder`, and returns their names.
