@@ -204,6 +204,7 @@ impl MarketEnv {
         for course in courses.iter().filter(|course| course.end == End::Running) {
             let next = course.row + 1;
             sum += tape.open[next] + tape.high[next] + tape.low[next] + tape.close[next];
+            sum += tape.open_time[next] as f64 + f64::from(u8::from(spec.features.ready[next]));
             let features = spec.features.rows(next, 1);
             sum += features.iter().step_by(FLOATS_OF_A_CACHE_LINE).copied().map(f64::from).sum::<f64>();
         }
