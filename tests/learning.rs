@@ -3,6 +3,9 @@
 
 use std::process::Command;
 
+use cambist_core::clock::SystemClock;
+use cambist_lab::learning::{Budget, Exercise, LearningRequest, OracleMarket, check_learning};
+
 fn check(arguments: &[&str]) -> Vec<serde_json::Value> {
     let output = Command::new(env!("CARGO_BIN_EXE_cambist"))
         .args(["check", "learning", "--seeds", "1", "--json"])
@@ -94,4 +97,32 @@ fn the_leak_is_exploited_and_without_it_nothing_is_done() {
     let rows = check(&["--markets", "oracle,null", "--steps", "3000000"]);
     assert!(share(&rows[0]) > 0.9, "oracle: {}", rows[0]);
     assert!(rows[1]["passed"].as_bool().unwrap(), "null: {}", rows[1]);
+}
+
+/// A stop in the first seed of the first exercise: that seed is judged, nothing else is begun.
+#[test]
+fn a_stop_is_heard_by_all_that_would_follow() {
+    let request = LearningRequest {
+        exercises: vec![Exercise::Quadratic, Exercise::Memory, Exercise::Null],
+        n_seeds: 5,
+        budget: Budget { steps: 50_000_000, n_threads: 2 },
+        rho: 0.9,
+        s: 0.2f64.sqrt(),
+        lambda: 0.3,
+        phi: 1.0,
+        psi: 4.0,
+        cap: 2.0,
+        oracle: OracleMarket::default(),
+        lags: vec![8],
+    };
+    let mut heard = Vec::new();
+    let rows = check_learning(&request, &SystemClock::start(), &mut |what, done, _| {
+        heard.push(what.to_owned());
+        done < 3
+    })
+    .unwrap();
+    assert!(heard.iter().all(|what| what == "A, seed 1"), "{heard:?}");
+    assert_eq!(rows.len(), 1);
+    assert_eq!((rows[0].n_seeds, rows[0].passed), (1, false));
+    assert!(rows[0].needed.starts_with("stopped early"), "{}", rows[0].needed);
 }

@@ -8,6 +8,7 @@ mod judge;
 mod memory;
 mod oracle;
 mod picture;
+mod rows;
 
 use cambist_analytic::{ParameterError, SignalEnv, SignalMarket};
 use cambist_core::BatchedEnv;
@@ -15,11 +16,12 @@ use cambist_core::clock::Clock;
 use cambist_policy::{Activation, ActorCritic, Trunk};
 use cambist_ppo::{LearnerChoice, PpoConfig, Schedule, TrainError, Trainer, TrainerSpec};
 
-pub use exercises::{Exercise, LearningRequest, Row, Unit, check_learning};
+pub use exercises::{Exercise, LearningRequest, check_learning};
 pub use judge::{Best, Judged, judge_signal};
 pub use memory::{Classic, Earned, learn_classic, learn_memory};
 pub use oracle::{NullResult, OracleMarket, OracleResult};
 pub use picture::write_pictures;
+pub use rows::{Row, Unit};
 
 /// Episodes of a judgement.
 pub const JUDGED_EPISODES: usize = 256;
