@@ -5,9 +5,9 @@ use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 
-use cambist_core::BatchedEnv;
 use cambist_core::clock::SystemClock;
 use cambist_features::{FeatureView, Past};
+use cambist_lab::backtest::backtest_window;
 use cambist_lab::{Config, Layers, Market, learning::stock_settings, market_trainer};
 
 /// Where the close lies between the low and the high of the last day, from −1 to 1; None until a day has passed.
@@ -35,17 +35,11 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
         trainer.iterate(&SystemClock::start())?;
     }
     let rows = market.rows("test", "test_until", fold.test)?;
-    let mut env = market.once(&config, &market.training_normaliser(&config, &fold)?, rows, false)?;
-    let track = cambist_lab::backtest::backtest_policy(
-        &mut env,
-        &market.tape,
-        trainer.agent(),
-        config.action_mode(),
-        "mine",
-    );
+    let normaliser = market.training_normaliser(&config, &fold)?;
+    let track = backtest_window(&market, &config, &normaliser, rows, trainer.agent(), "mine")?;
     let last = track.equity.last().copied().unwrap_or(f64::NAN);
     println!("equity out of sample: {:.0} from {:.0}", last, track.equity[0]);
-    let seen = &env.observation_spec().names;
+    let seen = &spec.path.observation_spec().names;
     assert!(last.is_finite() && seen.iter().any(|name| name == "place_in_day"));
     assert_eq!(trainer.agent().spec().observation, seen.len(), "the policy sees the column");
     Ok(())

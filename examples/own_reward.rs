@@ -6,6 +6,7 @@ use std::path::Path;
 
 use cambist_core::clock::SystemClock;
 use cambist_execution::Ledger;
+use cambist_lab::backtest::backtest_window;
 use cambist_lab::{Config, Layers, Market, learning::stock_settings, market_trainer};
 use cambist_market::{OwnReward, Reward};
 
@@ -26,14 +27,8 @@ fn exposure(reward: Reward) -> Result<f64, Box<dyn Error>> {
         trainer.iterate(&SystemClock::start())?;
     }
     let rows = market.rows("test", "test_until", fold.test)?;
-    let mut env = market.once(&config, &market.training_normaliser(&config, &fold)?, rows, false)?;
-    let track = cambist_lab::backtest::backtest_policy(
-        &mut env,
-        &market.tape,
-        trainer.agent(),
-        config.action_mode(),
-        "mine",
-    );
+    let normaliser = market.training_normaliser(&config, &fold)?;
+    let track = backtest_window(&market, &config, &normaliser, rows, trainer.agent(), "mine")?;
     Ok(track.exposure.iter().map(|e| e.abs()).sum::<f64>() / track.exposure.len() as f64)
 }
 

@@ -177,10 +177,10 @@ impl DataFolder {
         }
     }
 
-    /// [`DataFolder::find`] and [`DataFolder::load`] in one: what is found cannot be replaced before it is read.
+    /// The bars of [`DataFolder::find`], checked against its fingerprint: what is found cannot be replaced before it is read.
     ///
     /// # Errors
-    /// As theirs.
+    /// When there is no such set, or a file cannot be read, or the bars are not those that were stored.
     pub fn read(
         &self,
         symbol: &str,
@@ -194,10 +194,7 @@ impl DataFolder {
     }
 
     /// Reads the bars of `set` and checks them against its fingerprint.
-    ///
-    /// # Errors
-    /// When a file cannot be read or the bars are not those that were stored.
-    pub fn load(&self, set: &DataSet) -> Result<MarketTape, DataError> {
+    fn load(&self, set: &DataSet) -> Result<MarketTape, DataError> {
         let place = self.place(set);
         let key = &set.key;
         let mut tape = MarketTape::empty(key.symbol.clone(), key.timeframe, set.price_side, set.volume_kind);
@@ -267,22 +264,6 @@ fn check_name(what: &'static str, name: &str) -> Result<(), DataError> {
         return Err(DataError::BadName { what, name: name.to_owned() });
     }
     Ok(())
-}
-
-/// Reads the truth stored beside `set`, if any.
-///
-/// # Errors
-/// When the file cannot be read.
-pub fn load_truth(folder: &DataFolder, set: &DataSet) -> Result<Option<Truth>, DataError> {
-    let path = folder.place(set).join(parquet::TRUTH);
-    if !set.has_truth {
-        return Ok(None);
-    }
-    if !path.is_file() {
-        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-        return Err(FileError::on("read", &path)(missing).into());
-    }
-    parquet::read_truth(&path).map(Some)
 }
 
 #[cfg(test)]

@@ -1,11 +1,19 @@
 //! One account through a window, by the environment that trained: the only backtest there is.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use cambist_core::env::StepStorage;
 use cambist_core::policy::ActionMode;
 use cambist_core::{BatchedEnv, End, MarketTape};
 use cambist_evaluate::Track;
+use cambist_features::Normaliser;
 use cambist_market::{MarketEnv, Snapshot};
 use cambist_policy::{ActorCritic, Runner};
+
+use crate::config::Config;
+use crate::error::LabError;
+use crate::market::Market;
 
 /// Steps `env` (one account) to its end; `act` sees the observation and the row, and writes the action.
 pub fn backtest(
@@ -64,4 +72,20 @@ pub fn backtest_policy(
     backtest(env, tape, name, |observation, _, action| {
         policy.act(observation, (!allowed.is_empty()).then_some(&allowed), action);
     })
+}
+
+/// `agent` through `rows` of `market`, acting as `config` says.
+///
+/// # Errors
+/// When the rows cannot hold an episode.
+pub fn backtest_window(
+    market: &Market,
+    config: &Config,
+    normaliser: &Arc<Normaliser>,
+    rows: Range<usize>,
+    agent: &ActorCritic,
+    name: &str,
+) -> Result<Track, LabError> {
+    let mut env = market.once(config, normaliser, rows, false)?;
+    Ok(backtest_policy(&mut env, &market.tape, agent, config.action_mode(), name))
 }

@@ -15,7 +15,7 @@ use cambist_ppo::LearnerChoice;
 use cambist_runs::{MetricsLog, RunFolder};
 
 use crate::artefact::{Artefact, REVISION};
-use crate::backtest::backtest_policy;
+use crate::backtest::backtest_window;
 use crate::baselines::baselines;
 use crate::config::{Config, ConfigError, Layers};
 use crate::error::LabError;
@@ -162,8 +162,8 @@ fn test_tracks(
     fold: &Fold,
 ) -> Result<Vec<Track>, LabError> {
     let rows = market.rows("test", "test_until", fold.test)?;
-    let mut env = market.once(config, &trained.normaliser, rows.clone(), false)?;
-    let policy = backtest_policy(&mut env, &market.tape, &trained.agent, config.action_mode(), "policy");
+    let policy =
+        backtest_window(market, config, &trained.normaliser, rows.clone(), &trained.agent, "policy")?;
     let rest = baselines(config, market, &trained.normaliser, rows, &policy)?;
     Ok([vec![policy], rest].concat())
 }

@@ -11,7 +11,7 @@ use cambist_nets::LearnError;
 use cambist_policy::ActorCritic;
 use cambist_ppo::{Iteration, Phases, UpdateStats};
 
-use crate::backtest::backtest_policy;
+use crate::backtest::backtest_window;
 use crate::config::Config;
 use crate::config::raw::OnNotFinite;
 use crate::error::LabError;
@@ -167,8 +167,7 @@ fn validation_score(
     rows: std::ops::Range<usize>,
     agent: &ActorCritic,
 ) -> Result<f64, LabError> {
-    let mut env = market.once(config, normaliser, rows, false)?;
-    let track = backtest_policy(&mut env, &market.tape, agent, config.action_mode(), "validation");
+    let track = backtest_window(market, config, normaliser, rows, agent, "validation")?;
     if track.ruined {
         return Ok(-1e9);
     }

@@ -77,16 +77,6 @@ pub(super) fn write_truth(tape: &MarketTape, truth: &Truth, folder: &Path) -> Re
     write(columns, &folder.join(TRUTH))
 }
 
-pub(super) fn read_truth(path: &Path) -> Result<Truth, DataError> {
-    let frame = read(path)?;
-    let mut truth = Truth::default();
-    for column in frame.columns().iter().filter(|c| c.name() != "open_time") {
-        let values = column.f64().map_err(|e| unreadable(path, &e))?;
-        truth.columns.push((column.name().to_string(), values.iter().flatten().collect()));
-    }
-    Ok(truth)
-}
-
 fn write(columns: Vec<Column>, path: &Path) -> Result<(), DataError> {
     let n_rows = columns.first().map_or(0, Column::len);
     let failed =

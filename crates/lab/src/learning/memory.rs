@@ -16,6 +16,7 @@ use super::{Budget, JUDGED_EPISODES, LearningError, settings, train_in};
 const ROUNDS: u32 = 16;
 /// Units of the recurrent policy.
 const UNITS: usize = 32;
+
 /// What a trained policy earned over episodes never trained on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Earned {
