@@ -283,6 +283,18 @@ pub(crate) enum CheckCommand {
     Env(ConfigArgs),
     /// Train on markets whose optimum is known, and compare.
     Learning(LearningArgs),
+    /// Send random orders to brokers of all kinds, and write events and deals down for `scripts/ledger.py` to check.
+    Ledger {
+        /// Orders.
+        #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+        orders: u64,
+        /// Seed.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Folder for the files.
+        #[arg(long)]
+        out: PathBuf,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

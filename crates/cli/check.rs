@@ -1,11 +1,13 @@
 //! `cambist check`.
 
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use cambist_core::clock::SystemClock;
 use cambist_lab::learning::{
     Budget, Exercise as Which, LearningRequest, OracleMarket, Row, Unit, check_learning,
 };
+use cambist_lab::ledger::random_accounts;
 use cambist_lab::{Layers, check};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -17,6 +19,7 @@ pub(crate) fn run(command: &CheckCommand, machine: &MachineArgs) -> anyhow::Resu
     match command {
         CheckCommand::Env(args) => env(args, machine),
         CheckCommand::Learning(args) => learning(args, machine),
+        CheckCommand::Ledger { orders, seed, out } => ledger(*orders, *seed, out),
     }
 }
 
@@ -34,6 +37,23 @@ fn env(args: &ConfigArgs, machine: &MachineArgs) -> anyhow::Result<()> {
         report.reward_range.0,
         report.reward_range.1,
         report.observation_bound
+    ));
+    Ok(())
+}
+
+fn ledger(orders: u64, seed: u64, out: &Path) -> anyhow::Result<()> {
+    let run = random_accounts(orders, seed, out)?;
+    output::line(&format!(
+        "{} orders ({} refused) and {} events made {} deals and {} stop-outs in {} accounts, worth {:.0} in all; check \
+         them with: python3 scripts/ledger.py {}",
+        run.orders,
+        run.refused,
+        run.events,
+        run.deals,
+        run.stop_outs,
+        run.accounts,
+        run.turnover,
+        out.display()
     ));
     Ok(())
 }

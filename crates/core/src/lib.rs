@@ -7,6 +7,8 @@ pub mod aggregate;
 pub mod check;
 pub mod clock;
 pub mod env;
+pub mod event;
+pub mod order;
 pub mod policy;
 pub mod rng;
 pub mod tape;
@@ -14,6 +16,8 @@ pub mod time;
 pub mod units;
 
 pub use env::{ActionSpec, AutoReset, BatchedEnv, End, ObservationSpec, StepBuffers};
+pub use event::{BarEvent, BookDelta, MarketEvent, Quote, Trade};
+pub use order::{Expiry, FillPolicy, OrderKind, Side, Ticket};
 pub use tape::{Bar, InstrumentId, MarketTape, PriceSide, VolumeKind};
 pub use time::{Timeframe, UnixNanos};
 pub use units::BasisPoints;

@@ -28,6 +28,8 @@ pub enum Purpose {
     Baseline = 7,
     /// Environment checks.
     Check = 8,
+    /// What a simulated broker decides by chance.
+    Broker = 9,
 }
 
 /// Philox4x32-10 of a 128-bit counter under a 64-bit key.

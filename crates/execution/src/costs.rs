@@ -16,7 +16,7 @@ pub struct CostModel {
     pub borrow_rate: f64,
 }
 
-/// Money paid, by kind; never negative.
+/// Money paid, by kind; never negative. What is received (rebates, financing) is kept apart.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct CostSplit {
     /// To the broker.
@@ -25,6 +25,9 @@ pub struct CostSplit {
     pub spread: f64,
     /// Beyond the quote.
     pub slippage: f64,
+    /// For one's own size.
+    #[serde(default)]
+    pub impact: f64,
 }
 
 impl CostSplit {
@@ -32,7 +35,7 @@ impl CostSplit {
     #[inline]
     #[must_use]
     pub fn total(&self) -> f64 {
-        self.commission + self.spread + self.slippage
+        self.commission + self.spread + self.slippage + self.impact
     }
 
     /// Adds `other`.
@@ -41,6 +44,7 @@ impl CostSplit {
         self.commission += other.commission;
         self.spread += other.spread;
         self.slippage += other.slippage;
+        self.impact += other.impact;
     }
 }
 
@@ -69,6 +73,7 @@ impl CostModel {
             commission: size * self.commission.fraction(),
             spread: size * self.half_spread.fraction(),
             slippage: size * self.slippage.fraction(),
+            impact: 0.0,
         }
     }
 

@@ -59,6 +59,9 @@ pub enum LabError {
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] cambist_store::FileError),
+    /// A value cannot be written as JSON.
+    #[error("cannot be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
     /// A chart cannot be drawn.
     #[error(transparent)]
     Chart(#[from] cambist_evaluate::chart::ChartError),

@@ -10,6 +10,7 @@ pub mod config;
 pub mod error;
 pub mod evaluate;
 pub mod learning;
+pub mod ledger;
 pub mod market;
 pub mod run;
 pub mod seeds;

@@ -3,6 +3,10 @@
 //! An [`Approved`] order can only be made here, and the execution engine takes nothing else, so the same gate stands in
 //! training, backtest and live. What only reduces a position is never blocked.
 
+mod gate;
+
+pub use gate::{Gate, GateLimits, Position, Shut};
+
 use serde::{Deserialize, Serialize};
 
 /// A market order: signed units of one instrument.

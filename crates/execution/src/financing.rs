@@ -1,0 +1,231 @@
+//! What holding a position costs or earns: swap at the broker's midnight, funding of a perpetual, rent of borrowed units.
+
+use cambist_core::UnixNanos;
+use cambist_core::time::{NANOS_PER_SECOND, SECONDS_PER_DAY};
+use serde::{Deserialize, Serialize};
+
+const NANOS_PER_DAY: i64 = SECONDS_PER_DAY * NANOS_PER_SECOND;
+/// Banks' year, by which MetaTrader 5 counts interest.
+const DAYS_PER_YEAR: f64 = 360.0;
+
+/// In what a swap is written (`SYMBOL_SWAP_MODE`).
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SwapMode {
+    /// There is none.
+    #[default]
+    None,
+    /// Ticks a lot and day: `lots · tick value · ticks`.
+    Points {
+        /// Of a long position; negative is paid.
+        long: f64,
+        /// Of a short position.
+        short: f64,
+    },
+    /// Percent a year of the current value, over 360 days.
+    Interest {
+        /// Of a long position; negative is paid.
+        long: f64,
+        /// Of a short position.
+        short: f64,
+    },
+}
+
+/// Swap: charged to whoever holds a position through the broker's midnight.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Swap {
+    /// In what it is written.
+    pub mode: SwapMode,
+    /// Minutes after 00:00 UTC of the broker's midnight: 1320 for 22:00.
+    pub rollover_minute: u32,
+    /// Day of the week, 0 for Monday, whose midnight counts three times; Saturday's and Sunday's count none then.
+    /// None charges every midnight once.
+    pub triple_day: Option<u8>,
+}
+
+impl Swap {
+    /// Days charged of a position held from `from` to `until`.
+    #[inline]
+    #[must_use]
+    pub fn days_between(&self, from: UnixNanos, until: UnixNanos) -> f64 {
+        let shift = i64::from(self.rollover_minute) * 60 * NANOS_PER_SECOND;
+        let day = |t: UnixNanos| (t.0 - shift).div_euclid(NANOS_PER_DAY);
+        let (first, last) = (day(from), day(until));
+        // The midnight that ends broker day `d` belongs to that day's weekday.
+        (first..last).map(|d| self.weight(d)).sum()
+    }
+
+    /// How often the midnight that ends the broker's day `day` (days since 1970, which began the day before if the
+    /// midnight lies in the evening, UTC) is charged.
+    fn weight(&self, day: i64) -> f64 {
+        let Some(triple) = self.triple_day else { return 1.0 };
+        // 1970-01-01 was a Thursday, 3; a day that ends in the evening of its own date is that date's day.
+        let evening = i64::from(self.rollover_minute >= 720);
+        match (day + evening + 3).rem_euclid(7) {
+            5 | 6 => 0.0,
+            weekday if weekday == i64::from(triple) => 3.0,
+            _ => 1.0,
+        }
+    }
+
+    /// Money of one day on `lots` (signed) whose tick value is `tick_value` a lot and whose value is `value` (signed).
+    #[inline]
+    #[must_use]
+    pub fn of_a_day(&self, lots: f64, tick_value: f64, value: f64) -> f64 {
+        let pick = |long: f64, short: f64| if lots > 0.0 { long } else { short };
+        match self.mode {
+            SwapMode::None => 0.0,
+            SwapMode::Points { long, short } => lots.abs() * tick_value * pick(long, short),
+            SwapMode::Interest { long, short } => value.abs() * pick(long, short) / 100.0 / DAYS_PER_YEAR,
+        }
+    }
+}
+
+/// Funding of a perpetual swap: longs pay `rate · value` to shorts at each time, or receive it when the rate is negative.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Funding {
+    /// Times and rates, in time's order.
+    rates: Vec<(i64, f64)>,
+}
+
+/// Why a funding series cannot be used.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum FundingError {
+    /// Not in order.
+    #[error("funding rates must come in time's order, each time once: {after} follows {before}")]
+    Order {
+        /// A time.
+        before: UnixNanos,
+        /// The next.
+        after: UnixNanos,
+    },
+    /// Not a number.
+    #[error("the funding rate of {time} is {rate}; it must be a number between -1 and 1")]
+    Rate {
+        /// When.
+        time: UnixNanos,
+        /// What.
+        rate: f64,
+    },
+    /// A day without.
+    #[error("there is no funding rate on {day}; a perpetual needs one every day from {first} to {last}")]
+    Missing {
+        /// The day.
+        day: String,
+        /// First day needed.
+        first: String,
+        /// Last day needed.
+        last: String,
+    },
+}
+
+impl Funding {
+    /// A series of (time, rate).
+    ///
+    /// # Errors
+    /// When it is out of order or holds what is no rate.
+    pub fn new(rates: Vec<(UnixNanos, f64)>) -> Result<Self, FundingError> {
+        for pair in rates.windows(2) {
+            if pair[0].0 >= pair[1].0 {
+                return Err(FundingError::Order { before: pair[0].0, after: pair[1].0 });
+            }
+        }
+        if let Some(&(time, rate)) = rates.iter().find(|(_, rate)| !(rate.abs() <= 1.0)) {
+            return Err(FundingError::Rate { time, rate });
+        }
+        Ok(Self { rates: rates.into_iter().map(|(time, rate)| (time.0, rate)).collect() })
+    }
+
+    /// Refuses a series that has a day without a rate between two times.
+    ///
+    /// # Errors
+    /// The first such day.
+    pub fn covers(&self, from: UnixNanos, until: UnixNanos) -> Result<(), FundingError> {
+        let day = |t: i64| t.div_euclid(NANOS_PER_DAY);
+        let name = |d: i64| UnixNanos(d * NANOS_PER_DAY).to_string()[..10].to_owned();
+        let (first, last) = (day(from.0), day(until.0 - 1));
+        let mut rates = self.rates.iter().map(|&(time, _)| day(time)).peekable();
+        for d in first..=last {
+            while rates.next_if(|&r| r < d).is_some() {}
+            if rates.peek() != Some(&d) {
+                return Err(FundingError::Missing { day: name(d), first: name(first), last: name(last) });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is none at all.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rates.is_empty()
+    }
+
+    /// Sum of the rates after `from` up to and with `until`.
+    #[inline]
+    #[must_use]
+    pub fn between(&self, from: UnixNanos, until: UnixNanos) -> f64 {
+        if self.rates.is_empty() {
+            return 0.0;
+        }
+        let start = self.rates.partition_point(|&(time, _)| time <= from.0);
+        self.rates[start..].iter().take_while(|&&(time, _)| time <= until.0).map(|&(_, rate)| rate).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+    use super::*;
+
+    fn at(text: &str) -> UnixNanos {
+        UnixNanos::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_week_has_seven_days_whether_counted_three_times_or_once() {
+        let (from, until) = (at("2023-03-06T12:00"), at("2023-03-13T12:00"));
+        for rollover_minute in [0, 1260, 1320] {
+            for triple_day in [None, Some(2), Some(4)] {
+                let swap = Swap { mode: SwapMode::None, rollover_minute, triple_day };
+                assert_eq!(swap.days_between(from, until), 7.0, "{rollover_minute} {triple_day:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_night_of_wednesday_counts_three_times_and_the_weekend_not() {
+        let swap = Swap { rollover_minute: 1320, triple_day: Some(2), ..Swap::default() };
+        let night = |from, until| swap.days_between(at(from), at(until));
+        assert_eq!(night("2023-03-08T21:59", "2023-03-08T22:00"), 3.0, "Wednesday");
+        assert_eq!(night("2023-03-09T21:59", "2023-03-09T22:01"), 1.0, "Thursday");
+        assert_eq!(night("2023-03-11T21:00", "2023-03-11T23:00"), 0.0, "Saturday");
+        assert_eq!(night("2023-03-09T22:00", "2023-03-10T21:00"), 0.0, "within a day");
+        // Midnight UTC: the night of Wednesday ends at Thursday 00:00.
+        let utc = Swap { rollover_minute: 0, triple_day: Some(2), ..Swap::default() };
+        assert_eq!(utc.days_between(at("2023-03-08T23:00"), at("2023-03-09T01:00")), 3.0);
+    }
+
+    #[test]
+    fn swap_in_points_and_in_interest() {
+        // 2 lots EURUSD, tick value 1 USD: -6.5 points cost 13 USD a day.
+        let points = Swap { mode: SwapMode::Points { long: -6.5, short: 2.0 }, ..Swap::default() };
+        assert_eq!(points.of_a_day(2.0, 1.0, 220_000.0), -13.0);
+        assert_eq!(points.of_a_day(-2.0, 1.0, -220_000.0), 4.0);
+        // 18 % a year of 36,000 is 18 a day.
+        let interest = Swap { mode: SwapMode::Interest { long: -18.0, short: 0.0 }, ..Swap::default() };
+        assert_eq!(interest.of_a_day(1.0, 0.01, 36_000.0), -18.0);
+    }
+
+    #[test]
+    fn a_day_without_funding_is_named() {
+        let rate = |text| (at(text), 1e-4);
+        let funding =
+            Funding::new(vec![rate("2023-01-01"), rate("2023-01-01T08:00"), rate("2023-01-03")]).unwrap();
+        assert_eq!(funding.between(at("2023-01-01"), at("2023-01-01T08:00")), 1e-4);
+        let error = funding.covers(at("2023-01-01"), at("2023-01-04")).unwrap_err();
+        assert!(error.to_string().starts_with("there is no funding rate on 2023-01-02"), "{error}");
+        assert!(funding.covers(at("2023-01-03"), at("2023-01-04")).is_ok());
+        assert!(Funding::new(vec![rate("2023-01-02"), rate("2023-01-01")]).is_err());
+    }
+}
