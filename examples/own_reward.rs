@@ -5,15 +5,15 @@ use std::error::Error;
 use std::path::Path;
 
 use cambist_core::clock::SystemClock;
-use cambist_execution::Ledger;
+use cambist_decide::AccountView;
 use cambist_lab::backtest::backtest_window;
 use cambist_lab::{Config, Layers, Market, learning::stock_settings, market_trainer};
 use cambist_market::{OwnReward, Reward};
 
 /// A pure function of equity before the step and the account after it.
-fn cautious(before: f64, after: &Ledger<1>) -> f64 {
-    let exposure = after.position(0).value() / after.equity();
-    100.0 * (after.equity() / before - 1.0) - 0.5 * exposure * exposure
+fn cautious(before: f64, after: &AccountView) -> f64 {
+    let exposure = after.units * after.price / after.equity;
+    100.0 * (after.equity / before - 1.0) - 0.5 * exposure * exposure
 }
 
 /// Mean |position| over equity after training with `reward`.

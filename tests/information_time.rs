@@ -16,7 +16,7 @@ use cambist_data::resample;
 use cambist_decide::{ActionKind, DecisionPath, DecisionRules, Sizing};
 use cambist_execution::{CostModel, Engine, EngineRules};
 use cambist_features::{FeatureView, Normaliser};
-use cambist_market::{EpisodeLength, EpisodePlan, MarketEnv, MarketSpec, Reward, Starts};
+use cambist_market::{EpisodeLength, EpisodePlan, Execution, MarketEnv, MarketSpec, Reward, Starts};
 use proptest::prelude::*;
 
 const MINUTE: i64 = 60_000_000_000;
@@ -122,7 +122,11 @@ fn observations(raw: RawBars, leak: Leak) -> Vec<(i64, Vec<u32>)> {
         rows: 0..tape.len(),
         path: DecisionPath::new(rules, normaliser),
         features: Arc::new(view),
-        engine: Engine::new(EngineRules { costs: CostModel::FREE, margin: true, ruin_fraction: 0.1 }),
+        execution: Execution::Short(Engine::new(EngineRules {
+            costs: CostModel::FREE,
+            margin: true,
+            ruin_fraction: 0.1,
+        })),
         reward: Reward::LogEquity { scale: 1.0 },
         plan: EpisodePlan { starts: Starts::First, length: EpisodeLength::ToEnd },
         initial_cash: 1e4,

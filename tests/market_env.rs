@@ -12,7 +12,9 @@ use cambist_core::{
 use cambist_data::synth::{SynthKind, SynthRequest, synthesize};
 use cambist_decide::{ActionKind, DecisionPath, DecisionRules, FeatureView, Normaliser, Sizing};
 use cambist_execution::{CostModel, Engine, EngineRules};
-use cambist_market::{EpisodeLength, EpisodePlan, MarketEnv, MarketError, MarketSpec, Reward, Starts};
+use cambist_market::{
+    EpisodeLength, EpisodePlan, Execution, MarketEnv, MarketError, MarketSpec, Reward, Starts,
+};
 
 fn spec(
     tape: MarketTape,
@@ -39,7 +41,7 @@ fn spec(
         rows: 0..tape.len(),
         features: Arc::new(view),
         path: DecisionPath::new(rules, normaliser),
-        engine: Engine::new(EngineRules { costs, margin: false, ruin_fraction: 0.1 }),
+        execution: Execution::Short(Engine::new(EngineRules { costs, margin: false, ruin_fraction: 0.1 })),
         reward: Reward::LogEquity { scale: 1.0 },
         plan,
         initial_cash: 1000.0,

@@ -39,6 +39,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Say what trading costs under a config.
+    Costs {
+        #[command(subcommand)]
+        command: CostsCommand,
+    },
     /// Import, make, check and look at bars.
     Data {
         #[command(subcommand)]
@@ -53,6 +58,24 @@ pub(crate) enum Command {
     Bench {
         #[command(subcommand)]
         command: BenchCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CostsCommand {
+    /// A round trip, line by line.
+    Explain {
+        /// A TOML config; the built-in regime market if left out.
+        config: Option<PathBuf>,
+        /// Overrides a field: section.name=value; may be repeated.
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        set: Vec<String>,
+        /// How much is bought and sold; of a config in the short form, in units.
+        #[arg(long, default_value_t = 1.0)]
+        lots: f64,
+        /// When, UTC: at the open of the first bar then or later.
+        #[arg(long)]
+        at: String,
     },
 }
 

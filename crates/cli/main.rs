@@ -4,6 +4,7 @@ mod args;
 mod bench;
 mod check;
 mod config;
+mod costs;
 mod data;
 mod output;
 mod progress;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         Command::Train(args) => train::train(&args, &cli.machine),
         Command::Evaluate(args) => train::evaluate(&args, &cli.machine),
         Command::Config { command } => config::run(&command),
+        Command::Costs { command } => costs::run(&command, &cli.machine),
         Command::Data { command } => data::run(*command, &cli.machine),
         Command::Check { command } => check::run(&command, &cli.machine),
         Command::Bench { command } => bench::run(&command, &cli.machine),

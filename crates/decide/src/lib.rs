@@ -4,13 +4,17 @@
 //! The policy stands between [`DecisionPath::observe`] and [`DecisionPath::order`]; the caller runs it, because it runs
 //! for many environments at once.
 
+mod tickets;
+
 use std::sync::Arc;
 
 use cambist_core::env::in_band;
 use cambist_core::{ActionSpec, ObservationSpec};
 pub use cambist_features::{FeatureView, Normaliser};
 use cambist_risk::{Approved, Limits, Order, Standing};
+pub use cambist_risk::{Gate, GateLimits, Outlook, Position};
 use serde::{Deserialize, Serialize};
+pub use tickets::{QuoteView, TicketRules};
 
 /// Columns an observation holds after the features: what the account stands like.
 pub const ACCOUNT_COLUMNS: [&str; 2] = ["account.position", "account.unrealised"];
@@ -225,14 +229,18 @@ impl DecisionPath {
         let exposure = target * self.rules.leverage;
         match self.rules.sizing {
             Sizing::FixedNotional => exposure * account.initial / account.price,
-            Sizing::EquityFraction => {
-                // Solves units · price = exposure · (equity − cost · price · |units − held|).
-                let sign = if exposure * account.equity > account.units * account.price { 1.0 } else { -1.0 };
-                let cost = sign * self.rules.one_way_cost;
-                exposure * (account.equity / account.price + cost * account.units) / (1.0 + exposure * cost)
-            }
+            Sizing::EquityFraction => exposed_units(exposure, account, self.rules.one_way_cost),
         }
     }
+}
+
+/// Units whose value is `exposure` times equity once they are traded at a one-way `cost`: solves
+/// `units · price = exposure · (equity − cost · price · |units − held|)`.
+#[inline]
+fn exposed_units(exposure: f64, account: &AccountView, cost: f64) -> f64 {
+    let sign = if exposure * account.equity > account.units * account.price { 1.0 } else { -1.0 };
+    let cost = sign * cost;
+    exposure * (account.equity / account.price + cost * account.units) / (1.0 + exposure * cost)
 }
 
 #[cfg(test)]

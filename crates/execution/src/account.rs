@@ -162,6 +162,11 @@ impl Account {
         Self { balance, residue: 0.0, holdings: Vec::new(), totals: Totals::default() }
     }
 
+    pub(crate) fn reset(&mut self, balance: f64) {
+        self.holdings.clear();
+        (self.balance, self.residue, self.totals) = (balance, 0.0, Totals::default());
+    }
+
     /// Money, without what is open.
     #[inline]
     #[must_use]

@@ -110,18 +110,28 @@ impl Broker {
     pub fn new(rules: Arc<BrokerRules>, balance: f64) -> Self {
         let mark = Mark { bid: 0.0, ask: 0.0, rate: 1.0 };
         let market = Market { mark, shift: 0.0, seen: None, book: BTreeMap::new() };
-        let markets = vec![market; rules.listings.len()];
-        let account = Account::new(balance);
         let state = State {
-            account,
+            account: Account::new(balance),
             initial: balance,
             working: Vec::new(),
-            markets,
+            markets: vec![market; rules.listings.len()],
             next_id: 1,
             called: false,
             stop_outs: 0,
         };
         Self { rules, state }
+    }
+
+    /// Begins anew with a flat account of `balance`; nothing is known of any market, but for the rates.
+    pub fn reset(&mut self, balance: f64) {
+        let state = &mut self.state;
+        state.account.reset(balance);
+        state.working.clear();
+        for market in &mut state.markets {
+            let mark = Mark { bid: 0.0, ask: 0.0, rate: market.mark.rate };
+            *market = Market { mark, shift: 0.0, seen: None, book: BTreeMap::new() };
+        }
+        (state.initial, state.next_id, state.called, state.stop_outs) = (balance, 1, false, 0);
     }
 
     /// The rules.

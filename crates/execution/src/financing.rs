@@ -130,7 +130,7 @@ impl Funding {
                 return Err(FundingError::Order { before: pair[0].0, after: pair[1].0 });
             }
         }
-        if let Some(&(time, rate)) = rates.iter().find(|(_, rate)| !(rate.abs() <= 1.0)) {
+        if let Some(&(time, rate)) = rates.iter().find(|(_, rate)| rate.is_nan() || rate.abs() > 1.0) {
             return Err(FundingError::Rate { time, rate });
         }
         Ok(Self { rates: rates.into_iter().map(|(time, rate)| (time.0, rate)).collect() })

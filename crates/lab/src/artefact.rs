@@ -4,7 +4,7 @@ use cambist_core::policy::ActionMode;
 use cambist_core::{InstrumentId, ObservationSpec, Timeframe};
 use cambist_decide::DecisionRules;
 use cambist_evaluate::windows::Fold;
-use cambist_execution::EngineRules;
+use cambist_execution::{BrokerRules, EngineRules};
 use cambist_features::Normaliser;
 use cambist_policy::{ActorCritic, ActorCriticSpec, weights};
 use cambist_runs::{RunFolder, artefact};
@@ -15,6 +15,16 @@ use crate::error::LabError;
 
 /// Revision of the code that writes artefacts.
 pub const REVISION: &str = env!("CAMBIST_REVISION");
+
+/// Costs and account, in the short form or as a broker's rules.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExecutionRules {
+    /// Costs in proportion.
+    Short(EngineRules),
+    /// A broker.
+    Broker(BrokerRules),
+}
 
 /// An artefact's content. Settings of the machine and times are not in it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -36,7 +46,7 @@ pub struct Artefact {
     /// From action to order.
     pub decision: DecisionRules,
     /// Costs and account it was trained under.
-    pub engine: EngineRules,
+    pub execution: ExecutionRules,
     /// Its windows.
     pub fold: Fold,
     /// Fingerprint of the bars.

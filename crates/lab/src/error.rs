@@ -59,6 +59,46 @@ pub enum LabError {
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] cambist_store::FileError),
+    /// Bars that a broker's terms do not fit.
+    #[error(transparent)]
+    Feed(#[from] cambist_execution::FeedError),
+    /// A series beside the bars cannot be used.
+    #[error("{}{}: {reason}", path.display(), if *line > 0 { format!(", line {line}") } else { String::new() })]
+    Series {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The line, from 1; 0 for the whole file.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// No conversion rate.
+    #[error(
+        "there is no rate of {symbol} before {time}: import earlier bars of it, or give broker.conversion_rate"
+    )]
+    NoRate {
+        /// The data set.
+        symbol: String,
+        /// The bar that needs it.
+        time: String,
+    },
+    /// A volume that is not one of the instrument's.
+    #[error(transparent)]
+    Rim(#[from] cambist_execution::RimError),
+    /// An order the broker does not take.
+    #[error("the broker refuses the order: {0}")]
+    Refused(#[from] cambist_execution::Refused),
+    /// Not a time.
+    #[error("'{0}' is not a time: write one such as 2023-03-05T14:00")]
+    Time(String),
+    /// After the last bar.
+    #[error("there is no bar at or after {at}: the data end at {last}")]
+    NoBar {
+        /// What was asked.
+        at: String,
+        /// Where they end.
+        last: String,
+    },
     /// A value cannot be written as JSON.
     #[error("cannot be written as JSON: {0}")]
     Json(#[from] serde_json::Error),

@@ -13,7 +13,7 @@ use cambist_runs::{Judged, Registry, RunFolder};
 use crate::artefact::{Artefact, REVISION};
 use crate::backtest::backtest_policy;
 use crate::baselines::baselines;
-use crate::config::Config;
+use crate::config::{Config, RawConfig};
 use crate::error::LabError;
 use crate::market::Market;
 use crate::run::Machine;
@@ -52,7 +52,6 @@ pub(crate) fn judge_and_report(
     registry.judged(&judged, clock.now())?;
     let judgement = judge(judging.window, tracks, &earlier, judging.config.raw.run.seed)
         .ok_or(LabError::UnknownWindow(judging.window.to_owned()))?;
-    let e = &judging.config.raw.execution;
     let fact = |name: &str, value: String| (name.to_owned(), value);
     let heading = Heading {
         title: format!(
@@ -65,13 +64,7 @@ pub(crate) fn judge_and_report(
             fact("data fingerprint", judging.fingerprint.to_owned()),
             fact("seed", judging.config.raw.run.seed.to_string()),
             fact("code revision", REVISION.to_owned()),
-            fact(
-                "costs, one way",
-                format!(
-                    "commission {} bp, half spread {} bp, slippage {} bp; borrowing {} a year",
-                    e.commission_bp, e.half_spread_bp, e.slippage_bp, e.borrow_rate
-                ),
-            ),
+            fact("costs, one way", costs(&judging.config.raw)),
             fact("fills", "at the open of the bar after the decision".to_owned()),
         ],
     };
@@ -172,4 +165,31 @@ fn same(field: &'static str, artefact: &str, here: &str) -> Result<(), LabError>
         return Ok(());
     }
     Err(LabError::Mismatch { field, artefact: artefact.to_owned(), here: here.to_owned() })
+}
+
+/// What trading costs, in a line.
+fn costs(raw: &RawConfig) -> String {
+    match (&raw.execution, &raw.broker) {
+        (Some(e), _) => format!(
+            "commission {} bp, half spread {} bp, slippage {} bp; borrowing {} a year",
+            e.commission_bp, e.half_spread_bp, e.slippage_bp, e.borrow_rate
+        ),
+        (None, Some(b)) => format!(
+            "{}: {} {} a lot, {} bp taker, {} bp maker; spread {:?}, slippage {} ticks and {} sigma, impact {} temporary \
+             and {} permanent, at most {} of the volume; latency {} ms; `cambist costs explain` says more",
+            b.instrument,
+            b.commission_per_lot,
+            b.deposit_currency,
+            b.taker_bp,
+            b.maker_bp,
+            b.spread,
+            b.slippage_ticks,
+            b.slippage_volatility,
+            b.impact_temporary,
+            b.impact_permanent,
+            b.participation,
+            b.latency_ms
+        ),
+        (None, None) => String::new(),
+    }
 }

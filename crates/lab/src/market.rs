@@ -7,15 +7,15 @@ use cambist_core::{AutoReset, BatchedEnv, MarketTape, UnixNanos};
 use cambist_data::{DataFolder, resample, synth};
 use cambist_decide::{ActionKind, DecisionPath, DecisionRules};
 use cambist_evaluate::windows::{Fold, Span};
-use cambist_execution::Engine;
 use cambist_features::{FeatureView, Normaliser};
-use cambist_market::{EpisodeLength, EpisodePlan, MarketEnv, MarketError, MarketSpec, Starts};
+use cambist_market::{EpisodeLength, EpisodePlan, Execution, MarketEnv, MarketError, MarketSpec, Starts};
 use cambist_policy::ActorCritic;
 use cambist_ppo::{TrainError, Trainer, TrainerSpec};
 use cambist_risk::Limits;
 
 use crate::config::{Config, DataSource};
 use crate::error::LabError;
+use crate::execution::{execution, free};
 
 /// Bars and features, one copy for everything.
 #[derive(Debug, Clone)]
@@ -24,6 +24,8 @@ pub struct Market {
     pub tape: Arc<MarketTape>,
     /// Raw features.
     pub features: Arc<FeatureView>,
+    /// How accounts are traded.
+    pub execution: Execution,
     /// The bars' fingerprint.
     pub fingerprint: String,
 }
@@ -45,11 +47,15 @@ impl Market {
         Self::with_rows_until(config, data_folder, None)
     }
 
-    fn with_rows_until(config: &Config, folder: &Path, until: Option<UnixNanos>) -> Result<Self, LabError> {
+    fn with_rows_until(
+        config: &Config,
+        folder_path: &Path,
+        until: Option<UnixNanos>,
+    ) -> Result<Self, LabError> {
         let tape = match &config.source {
             DataSource::Synthetic(request) => synth::synthesize(request)?.0,
             DataSource::Store { symbol, venue, stored } => {
-                let folder = DataFolder::open(folder)?;
+                let folder = DataFolder::open(folder_path)?;
                 folder.read(&symbol.0, venue.as_deref(), *stored)?.1
             }
         };
@@ -58,17 +64,18 @@ impl Market {
             None => tape,
         };
         let tape = if tape.timeframe == config.timeframe { tape } else { resample(&tape, config.timeframe)? };
-        Self::of(config, tape)
+        Self::of(config, tape, folder_path)
     }
 
-    /// Features of `config` over `tape`.
+    /// Features and execution of `config` over `tape`.
     ///
     /// # Errors
-    /// When a feature cannot be made.
-    pub fn of(config: &Config, tape: MarketTape) -> Result<Self, LabError> {
+    /// When a feature cannot be made, or the tape lacks what the broker's terms need.
+    pub fn of(config: &Config, tape: MarketTape, data_folder: &Path) -> Result<Self, LabError> {
         let features = FeatureView::compute(&config.features, &tape)?;
         let fingerprint = tape.fingerprint();
-        Ok(Self { tape: Arc::new(tape), features: Arc::new(features), fingerprint })
+        let execution = execution(config, &tape, data_folder)?;
+        Ok(Self { tape: Arc::new(tape), features: Arc::new(features), execution, fingerprint })
     }
 
     /// Bars, after the first whose features are ready, at whose close a decision over `window` rows has none: outages
@@ -126,11 +133,11 @@ impl Market {
             tape: Arc::clone(&self.tape),
             features: Arc::clone(&self.features),
             path: DecisionPath::new(decision, Arc::clone(normaliser)),
-            engine: Engine::new(config.engine),
+            execution: self.execution.clone(),
             reward: config.reward,
             plan,
             rows,
-            initial_cash: config.raw.execution.initial_cash,
+            initial_cash: config.initial_cash(),
         }
     }
 
@@ -153,7 +160,7 @@ impl Market {
         Ok(self.spec(config, &normaliser, config.decision, config.plan, rows))
     }
 
-    /// One account that lives through `rows` once, from the first to the last; `free` takes any target at leverage 1, for
+    /// One account that lives through `rows` once, from the first to the last; `free_targets` takes any target at leverage 1, for
     /// rules that are no policy.
     ///
     /// # Errors
@@ -163,9 +170,9 @@ impl Market {
         config: &Config,
         normaliser: &Arc<Normaliser>,
         rows: std::ops::Range<usize>,
-        free: bool,
+        free_targets: bool,
     ) -> Result<MarketEnv, LabError> {
-        let decision = match free {
+        let decision = match free_targets {
             true => DecisionRules {
                 action: ActionKind::Continuous,
                 dead_band: 0.0,
@@ -177,7 +184,10 @@ impl Market {
             false => config.decision,
         };
         let plan = EpisodePlan { starts: Starts::First, length: EpisodeLength::ToEnd };
-        let spec = self.spec(config, normaliser, decision, plan, rows);
+        let mut spec = self.spec(config, normaliser, decision, plan, rows);
+        if free_targets {
+            spec.execution = free(&self.execution);
+        }
         Ok(MarketEnv::new(spec, 1, 0, AutoReset::Disabled)?)
     }
 }

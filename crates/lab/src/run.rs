@@ -10,11 +10,11 @@ use cambist_evaluate::judgement::scorecards;
 use cambist_evaluate::windows::{Fold, Span};
 use cambist_evaluate::{Judgement, Scorecard, Track};
 use cambist_features::Normaliser;
-use cambist_market::MarketEnv;
+use cambist_market::{Execution, MarketEnv};
 use cambist_ppo::LearnerChoice;
 use cambist_runs::{MetricsLog, RunFolder};
 
-use crate::artefact::{Artefact, REVISION};
+use crate::artefact::{Artefact, ExecutionRules, REVISION};
 use crate::backtest::backtest_window;
 use crate::baselines::baselines;
 use crate::config::{Config, ConfigError, Layers};
@@ -179,7 +179,10 @@ fn artefact_of(config: &Config, market: &Market, fold: &Fold, trained: &Trained)
         policy: trained.agent.spec().clone(),
         action_mode: config.action_mode(),
         decision: config.decision,
-        engine: config.engine,
+        execution: match &market.execution {
+            Execution::Short(engine) => ExecutionRules::Short(*engine.rules()),
+            Execution::Full(full) => ExecutionRules::Broker(full.rules.as_ref().clone()),
+        },
         fold: *fold,
         data_fingerprint: market.fingerprint.clone(),
         steps: trained.steps,

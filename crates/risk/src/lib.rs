@@ -4,8 +4,10 @@
 //! training, backtest and live. What only reduces a position is never blocked.
 
 mod gate;
+mod sizing;
 
 pub use gate::{Gate, GateLimits, Position, Shut};
+pub use sizing::{Outlook, Size, SizeRule};
 
 use serde::{Deserialize, Serialize};
 

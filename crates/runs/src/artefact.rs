@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::RunError;
 
 /// The schema this version writes and reads.
-pub const SCHEMA: u64 = 1;
+pub const SCHEMA: u64 = 2;
 
 const MANIFEST: &str = "artefact.json";
 const WEIGHTS: &str = "weights.safetensors";

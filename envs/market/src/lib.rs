@@ -6,6 +6,7 @@
 //! is the course of episodes.
 
 mod episode;
+mod execution;
 mod reward;
 
 use std::ops::Range;
@@ -15,9 +16,11 @@ use cambist_core::{
     ActionSpec, AutoReset, BatchedEnv, End, MarketTape, ObservationSpec, StepBuffers, UnixNanos,
 };
 use cambist_decide::{AccountView, DecisionPath, FeatureView};
-use cambist_execution::{BarPrices, CostSplit, Engine, Ledger};
+use cambist_execution::CostSplit;
 
 pub use episode::{EpisodeLength, EpisodePlan, Starts};
+use execution::Books;
+pub use execution::{Execution, FullExecution};
 pub use reward::{OwnReward, Reward};
 
 /// What every environment of a batch shares.
@@ -30,7 +33,7 @@ pub struct MarketSpec {
     /// From features and account to orders.
     pub path: DecisionPath,
     /// Costs and account rules.
-    pub engine: Engine,
+    pub execution: Execution,
     /// What is rewarded.
     pub reward: Reward,
     /// Where episodes begin and end.
@@ -86,7 +89,7 @@ const FLOATS_OF_A_CACHE_LINE: usize = 16;
 /// One environment's changing state.
 #[derive(Debug, Clone)]
 struct Course {
-    ledger: Ledger<1>,
+    books: Books,
     row: usize,
     last_row: usize,
     held_target: f64,
@@ -141,7 +144,7 @@ impl MarketEnv {
         }
         spec.rows = spec.usable()?;
         let course = Course {
-            ledger: Ledger::new(spec.initial_cash),
+            books: spec.execution.books(spec.initial_cash),
             row: spec.rows.start,
             last_row: spec.rows.end - 1,
             held_target: 0.0,
@@ -167,32 +170,32 @@ impl MarketEnv {
     #[must_use]
     pub fn snapshot(&self, index: usize) -> Snapshot {
         let course = &self.courses[index];
-        let equity = course.ledger.equity();
+        let view = course.view(&self.spec);
+        let paid = course.books.paid();
         Snapshot {
             row: course.row,
-            equity,
-            exposure: if equity > 0.0 { course.ledger.position(0).value() / equity } else { 0.0 },
-            costs: *course.ledger.costs(),
-            financing: course.ledger.financing(),
-            traded: course.ledger.traded(),
+            equity: view.equity,
+            exposure: if view.equity > 0.0 { view.units * view.price / view.equity } else { 0.0 },
+            costs: paid.costs,
+            financing: paid.financing,
+            traded: paid.traded,
         }
     }
 
     fn begin(&mut self, index: usize) {
-        let course = &mut self.courses[index];
-        let episode =
-            self.spec.plan.draw(&self.spec.rows, self.seed, self.first_env + index as u64, course.episode);
-        course.ledger = Ledger::new(self.spec.initial_cash);
+        let Self { spec, courses, .. } = self;
+        let course = &mut courses[index];
+        let episode = spec.plan.draw(&spec.rows, self.seed, self.first_env + index as u64, course.episode);
         course.row = episode.start;
         course.last_row = episode.end - 1;
-        course.ledger.mark(0, self.spec.tape.close[course.row]);
+        spec.execution.begin(&mut course.books, &spec.tape, course.row, spec.initial_cash);
         course.held_target = 0.0;
         course.end = End::Running;
     }
 
     fn observe(&self, index: usize, out: &mut [f32]) {
         let course = &self.courses[index];
-        self.spec.path.observe(self.spec.seen(course.row), &account(course), out);
+        self.spec.path.observe(self.spec.seen(course.row), &course.view(&self.spec), out);
     }
 
     /// Reads a little of what the next bars hold, for all environments at once: what is far away in memory comes while
@@ -215,25 +218,14 @@ impl MarketEnv {
     fn advance(&mut self, index: usize, action: &[f32]) {
         let Self { spec, courses, .. } = self;
         let course = &mut courses[index];
-        course.before = Some(course.ledger.equity());
-        let target = spec.path.target(action, course.held_target, spec.seen(course.row).is_some());
-        let order = spec.path.order(target, &account(course));
-        let tape = &spec.tape;
+        course.before = Some(course.books.equity());
+        let sees = spec.seen(course.row).is_some();
+        let target = spec.path.target(action, course.held_target, sees);
+        let held = course.held_target;
+        let (held, ruined) =
+            spec.execution.live(&mut course.books, &spec.path, &spec.tape, course.row, target, held);
+        course.held_target = held;
         let next = course.row + 1;
-        let bar = BarPrices {
-            open: tape.open[next],
-            high: tape.high[next],
-            low: tape.low[next],
-            close: tape.close[next],
-        };
-        let closed = (tape.open_time[next] - tape.close_time(course.row).0) as f64 * 1e-9;
-        spec.engine.accrue(&mut course.ledger, 0, closed);
-        if let Some(order) = order {
-            spec.engine.open(&mut course.ledger, order, bar.open);
-            course.held_target = target;
-        }
-        let seconds = f64::from(tape.timeframe.seconds());
-        let ruined = spec.engine.carry(&mut course.ledger, 0, &bar, seconds);
         course.row = next;
         course.end = if ruined {
             End::Terminated
@@ -245,15 +237,10 @@ impl MarketEnv {
     }
 }
 
-fn account(course: &Course) -> AccountView {
-    let position = course.ledger.position(0);
-    AccountView {
-        equity: course.ledger.equity(),
-        initial: course.ledger.initial(),
-        units: position.units,
-        unrealised: position.unrealised(),
-        price: position.mark,
-        held_target: course.held_target,
+impl Course {
+    #[inline]
+    fn view(&self, spec: &MarketSpec) -> AccountView {
+        spec.execution.view(&self.books, self.held_target)
     }
 }
 
@@ -331,8 +318,9 @@ impl BatchedEnv for MarketEnv {
                 self.courses[index].before = None;
             }
         }
+        let spec = &self.spec;
         for (course, reward) in self.courses.iter().zip(&mut *out.rewards) {
-            *reward = course.before.map_or(0.0, |before| self.spec.reward.of(before, &course.ledger) as f32);
+            *reward = course.before.map_or(0.0, |before| spec.reward.of(before, &course.view(spec)) as f32);
         }
         for index in 0..self.courses.len() {
             let row = &mut out.observations[index * width..(index + 1) * width];

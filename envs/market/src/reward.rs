@@ -1,6 +1,6 @@
 //! What a step is worth.
 
-use cambist_execution::Ledger;
+use cambist_decide::AccountView;
 
 /// Equity below this share of its start counts as this share, so that the reward of ruin is finite.
 const FLOOR: f64 = 1e-3;
@@ -29,7 +29,7 @@ pub enum Reward {
 
 /// A reward of one's own: a pure function of the equity before the step and the account after it.
 #[derive(Debug, Clone, Copy)]
-pub struct OwnReward(pub fn(before: f64, after: &Ledger<1>) -> f64);
+pub struct OwnReward(pub fn(before: f64, after: &AccountView) -> f64);
 
 impl PartialEq for OwnReward {
     fn eq(&self, other: &Self) -> bool {
@@ -38,10 +38,10 @@ impl PartialEq for OwnReward {
 }
 
 impl Reward {
-    /// The reward of a step that took equity from `before` to what `ledger` says now.
+    /// The reward of a step that took equity from `before` to what `account` shows now.
     #[must_use]
-    pub fn of(&self, before: f64, ledger: &Ledger<1>) -> f64 {
-        let (after, initial) = (ledger.equity(), ledger.initial());
+    pub fn of(&self, before: f64, account: &AccountView) -> f64 {
+        let AccountView { equity: after, initial, .. } = *account;
         match *self {
             Self::LogEquity { scale } => {
                 let floor = FLOOR * initial;
@@ -49,10 +49,10 @@ impl Reward {
             }
             Self::Simple { scale, stake, risk_aversion } => {
                 let stake = stake * initial;
-                let exposure = ledger.position(0).value() / stake;
+                let exposure = account.units * account.price / stake;
                 scale * ((after - before) / stake - risk_aversion * exposure * exposure)
             }
-            Self::Own(own) => own.0(before, ledger),
+            Self::Own(own) => own.0(before, account),
         }
     }
 }

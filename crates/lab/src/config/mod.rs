@@ -3,15 +3,17 @@
 //! Defaults are written once, in [`raw`]. A file lies over them, `--set key=value` over the file; every unknown name is
 //! refused with the nearest known one; then [`Config::validate`] makes sense of it or says which field does not.
 
+mod broker;
 mod layers;
 mod network;
 pub mod raw;
 mod sections;
 mod validate;
 
+pub use broker::{BrokerSetup, Conversion};
 pub use layers::{Explained, Layers, schema};
 pub use raw::RawConfig;
-pub use validate::{Config, DataSource};
+pub use validate::{Config, DataSource, ExecutionSetup};
 
 /// The config of `cambist train` without a config: the built-in regime market.
 pub const BUILT_IN: &str = include_str!("../../../../configs/regime.toml");
@@ -58,6 +60,15 @@ pub enum ConfigError {
         path: String,
         /// What serde said, with the field.
         reason: String,
+    },
+    /// An instrument or terms that make no sense.
+    #[error("broker: {0}")]
+    Instrument(cambist_execution::InstrumentError),
+    /// How money moves is not said, or said twice.
+    #[error("{found}: write either [execution], the short form, or [broker], the full model")]
+    Execution {
+        /// What was found.
+        found: &'static str,
     },
     /// A value that makes no sense.
     #[error("{field} is {value}: it must be {expected}")]

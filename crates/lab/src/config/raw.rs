@@ -2,11 +2,13 @@
 //!
 //! What costs money has no default: it must be written out.
 
+mod broker;
 mod learning;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use broker::{BooksName, LevelsName, RawBroker, ShortfallName, SizingName, SpreadName, SwapName};
 pub use learning::{
     Activation, DeviceName, LearnerName, OnNotFinite, PrecisionName, RawNetwork, RawPpo, Schedule, Trunk,
 };
@@ -28,8 +30,15 @@ pub struct RawConfig {
     /// Folds that walk forward instead of one test window.
     #[serde(default)]
     pub walk_forward: RawWalkForward,
-    /// What trading costs and what the account may do. Nothing here has a default.
-    pub execution: RawExecution,
+    /// What trading costs and what the account may do, in the short form: one market order a bar, costs in proportion.
+    /// Nothing here has a default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "RawExecution")]
+    pub execution: Option<RawExecution>,
+    /// The full model instead: a broker's instrument, terms, account and limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "RawBroker")]
+    pub broker: Option<RawBroker>,
     /// From action to order.
     #[serde(default)]
     pub decision: RawDecision,

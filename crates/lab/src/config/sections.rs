@@ -6,10 +6,10 @@ use cambist_decide::{ActionKind, DecisionRules, Sizing};
 use cambist_execution::{CostModel, EngineRules};
 use cambist_risk::Limits;
 
-use super::ConfigError;
 use super::network::check_network;
 use super::raw::{self, RawConfig};
-use super::validate::DataSource;
+use super::validate::{DataSource, ExecutionSetup};
+use super::{ConfigError, broker};
 
 pub(super) fn refuse<T>(
     field: &'static str,
@@ -94,8 +94,18 @@ pub(super) fn source(raw: &RawConfig, target: Timeframe) -> Result<DataSource, C
     }
 }
 
-pub(super) fn engine(raw: &RawConfig) -> Result<EngineRules, ConfigError> {
-    let e = &raw.execution;
+pub(super) fn execution(raw: &RawConfig) -> Result<ExecutionSetup, ConfigError> {
+    match (&raw.execution, &raw.broker) {
+        (Some(short), None) => Ok(ExecutionSetup::Short(engine(short)?)),
+        (None, Some(full)) => Ok(ExecutionSetup::Broker(Box::new(broker::setup(full)?))),
+        (None, None) => Err(ConfigError::Execution { found: "nothing says what trading costs" }),
+        (Some(_), Some(_)) => {
+            Err(ConfigError::Execution { found: "[execution] and [broker] are both there" })
+        }
+    }
+}
+
+fn engine(e: &raw::RawExecution) -> Result<EngineRules, ConfigError> {
     for (field, value) in [
         ("execution.commission_bp", e.commission_bp),
         ("execution.half_spread_bp", e.half_spread_bp),
@@ -120,7 +130,7 @@ pub(super) fn engine(raw: &RawConfig) -> Result<EngineRules, ConfigError> {
     })
 }
 
-pub(super) fn decision(raw: &RawConfig, engine: &EngineRules) -> Result<DecisionRules, ConfigError> {
+pub(super) fn decision(raw: &RawConfig, execution: &ExecutionSetup) -> Result<DecisionRules, ConfigError> {
     let d = &raw.decision;
     let window = raw.features.window;
     require((1..=4096).contains(&window), "features.window", window, "from 1 to 4096")?;
@@ -138,15 +148,26 @@ pub(super) fn decision(raw: &RawConfig, engine: &EngineRules) -> Result<Decision
         "less than 1 for discrete actions, or nothing is ever traded",
     )?;
     require(d.leverage.is_finite() && d.leverage > 0.0, "decision.leverage", d.leverage, "positive")?;
-    let max = raw.execution.max_exposure;
-    require(
-        max.is_finite() && max >= d.leverage,
-        "execution.max_exposure",
-        max,
-        "at least decision.leverage",
-    )?;
-    let borrows = d.leverage > 1.0 && !raw.execution.margin;
-    require(!borrows, "decision.leverage", d.leverage, "at most 1 while execution.margin is false")?;
+    let (leverage, max, one_way_cost) = match (execution, &raw.execution, &raw.broker) {
+        (ExecutionSetup::Short(engine), Some(short), _) => {
+            let max = short.max_exposure;
+            require(
+                max.is_finite() && max >= d.leverage,
+                "execution.max_exposure",
+                max,
+                "at least decision.leverage",
+            )?;
+            let borrows = d.leverage > 1.0 && !short.margin;
+            require(!borrows, "decision.leverage", d.leverage, "at most 1 while execution.margin is false")?;
+            (d.leverage, max, engine.costs.one_way())
+        }
+        (ExecutionSetup::Broker(setup), _, Some(full)) => {
+            require(d.leverage == 1.0, "decision.leverage", d.leverage, "left out: broker.size says it")?;
+            // The costs of a broker are reckoned with where its ticket is sized.
+            (setup.sizing.most().unwrap_or(1.0), full.max_exposure, 0.0)
+        }
+        _ => return Err(ConfigError::Execution { found: "nothing says what trading costs" }),
+    };
     Ok(DecisionRules {
         action: match d.action {
             raw::Action::Discrete => ActionKind::Discrete,
@@ -156,8 +177,8 @@ pub(super) fn decision(raw: &RawConfig, engine: &EngineRules) -> Result<Decision
         dead_band: d.dead_band,
         long_only: d.long_only,
         sizing: Sizing::EquityFraction,
-        leverage: d.leverage,
-        one_way_cost: engine.costs.one_way(),
+        leverage,
+        one_way_cost,
         limits: Limits { max_exposure: max },
         window: raw.features.window,
         flat_when_blind: true,

@@ -11,10 +11,11 @@ use cambist_market::{EpisodeLength, EpisodePlan, Reward, Starts};
 use cambist_ppo::{PpoConfig, TrainerSpec};
 
 use super::ConfigError;
+use super::broker::BrokerSetup;
 use super::network::{learner, trunk};
 use super::raw::{self, RawConfig};
 use super::sections::{
-    bounded, check_ppo, date, decision, engine, needed_date, refuse, require, source, timeframe,
+    bounded, check_ppo, date, decision, execution, needed_date, refuse, require, source, timeframe,
 };
 
 /// Where bars come from.
@@ -31,6 +32,15 @@ pub enum DataSource {
     },
     /// Made anew.
     Synthetic(SynthRequest),
+}
+
+/// How money moves.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ExecutionSetup {
+    /// One market order a bar under costs in proportion.
+    Short(EngineRules),
+    /// A broker.
+    Broker(Box<BrokerSetup>),
 }
 
 /// A validated config.
@@ -57,7 +67,7 @@ pub struct Config {
     /// From action to order.
     pub decision: DecisionRules,
     /// Costs and account.
-    pub engine: EngineRules,
+    pub execution: ExecutionSetup,
     /// Episodes of the training.
     pub plan: EpisodePlan,
     /// Reward.
@@ -120,8 +130,8 @@ impl Config {
             sealed_from,
             "windows.validation_until",
         )?;
-        let engine = engine(&raw)?;
-        let decision = decision(&raw, &engine)?;
+        let execution = execution(&raw)?;
+        let decision = decision(&raw, &execution)?;
         check_ppo(&raw)?;
         let plan = EpisodePlan {
             starts: if raw.episode.random_start { Starts::Random } else { Starts::First },
@@ -144,12 +154,27 @@ impl Config {
             test_until,
             sealed_from,
             decision,
-            engine,
+            execution,
             plan,
             reward,
             raw,
         };
         Ok(config)
+    }
+
+    /// The account's currency, if it is said.
+    #[must_use]
+    pub fn deposit_currency(&self) -> String {
+        self.raw.broker.as_ref().map_or(String::new(), |broker| broker.deposit_currency.clone())
+    }
+
+    /// Equity at the start of an episode.
+    #[must_use]
+    pub fn initial_cash(&self) -> f64 {
+        match &self.execution {
+            ExecutionSetup::Short(_) => self.raw.execution.as_ref().map_or(0.0, |short| short.initial_cash),
+            ExecutionSetup::Broker(setup) => setup.initial_cash,
+        }
     }
 
     /// What names the market for counting judgements: where bars come from and what is traded, not how it is cut.

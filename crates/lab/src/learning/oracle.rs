@@ -16,7 +16,7 @@ use cambist_core::{
 };
 use cambist_decide::{ActionKind, DecisionPath, DecisionRules, FeatureView, Normaliser, Sizing};
 use cambist_execution::{CostModel, Engine, EngineRules};
-use cambist_market::{EpisodeLength, EpisodePlan, MarketEnv, MarketSpec, Reward, Starts};
+use cambist_market::{EpisodeLength, EpisodePlan, Execution, MarketEnv, MarketSpec, Reward, Starts};
 use cambist_policy::{ActorCritic, Runner};
 use cambist_ppo::TrainError;
 
@@ -171,7 +171,7 @@ impl OracleMarket {
             tape: Arc::new(tape),
             features: Arc::new(features),
             path: DecisionPath::new(rules, normaliser),
-            engine: Engine::new(EngineRules { costs, margin: true, ruin_fraction: 0.0 }),
+            execution: Execution::Short(Engine::new(EngineRules { costs, margin: true, ruin_fraction: 0.0 })),
             reward: Reward::Simple {
                 scale: 1.0 / self.sigma,
                 stake: 1.0 / EQUITY,

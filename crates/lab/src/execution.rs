@@ -1,0 +1,159 @@
+//! From the config's execution to what environments trade through: events, outlooks and rates of a tape.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use cambist_core::time::SECONDS_PER_YEAR;
+use cambist_core::{MarketTape, UnixNanos};
+use cambist_data::DataFolder;
+use cambist_decide::TicketRules;
+use cambist_execution::feed::volatility_before;
+use cambist_execution::{BrokerRules, Engine, Funding, Listing, bar_events};
+use cambist_market::{Execution, FullExecution};
+use cambist_risk::{GateLimits, Outlook, SizeRule};
+
+use crate::config::{BrokerSetup, Config, Conversion, DataSource, ExecutionSetup};
+use crate::error::LabError;
+
+/// What environments over `tape` trade through.
+///
+/// # Errors
+/// When the tape lacks what the broker's terms need, or a file cannot be read.
+pub(crate) fn execution(config: &Config, tape: &MarketTape, data: &Path) -> Result<Execution, LabError> {
+    match &config.execution {
+        ExecutionSetup::Short(rules) => Ok(Execution::Short(Engine::new(*rules))),
+        ExecutionSetup::Broker(setup) => Ok(Execution::Full(Arc::new(full(config, setup, tape, data)?))),
+    }
+}
+
+fn full(
+    config: &Config,
+    setup: &BrokerSetup,
+    tape: &MarketTape,
+    data: &Path,
+) -> Result<FullExecution, LabError> {
+    let listing =
+        Listing { price_side: tape.price_side, funding: funding(setup, tape)?, ..setup.listing.clone() };
+    let events = bar_events(tape, &listing, &setup.feed)?;
+    let instrument = &listing.instrument;
+    let step_units = instrument.contract_size * instrument.lots.step;
+    let tickets = TicketRules {
+        sizing: setup.sizing,
+        step_units,
+        steps_per_lot: 1.0 / instrument.lots.step,
+        minimum: instrument.lots.minimum,
+        maximum: instrument.lots.maximum,
+        tick_size: instrument.tick_size,
+        stop_ranges: setup.stop_ranges,
+        target_ranges: setup.target_ranges,
+        cost_fraction: listing.commission.taker_bp * 1e-4,
+        cost_per_unit: listing.commission.per_lot / instrument.contract_size,
+        slippage_ticks: listing.slippage.fixed,
+    };
+    let looks = setup.stop_ranges.is_some()
+        || setup.target_ranges.is_some()
+        || matches!(setup.sizing, SizeRule::VolatilityTarget { .. } | SizeRule::Kelly { .. });
+    let outlooks = if looks { outlooks(tape, setup) } else { Vec::new() };
+    let rates = rates(config, setup, tape, data)?;
+    let rules = BrokerRules { listings: vec![listing], account: setup.account, seed: config.raw.run.seed };
+    Ok(FullExecution {
+        rules: Arc::new(rules),
+        events: events.into(),
+        outlooks: outlooks.into(),
+        rates: rates.into(),
+        tickets,
+        gate: setup.gate,
+        ruin_fraction: setup.ruin_fraction,
+    })
+}
+
+/// The same for rules that are no policy: any target at once the equity, without stops.
+pub(crate) fn free(execution: &Execution) -> Execution {
+    match execution {
+        Execution::Short(engine) => Execution::Short(*engine),
+        Execution::Full(full) => {
+            let tickets = TicketRules {
+                sizing: SizeRule::FixedFraction(1.0),
+                stop_ranges: None,
+                target_ranges: None,
+                ..full.tickets
+            };
+            Execution::Full(Arc::new(FullExecution {
+                tickets,
+                gate: GateLimits::default(),
+                ..full.as_ref().clone()
+            }))
+        }
+    }
+}
+
+/// Funding from the file, which must have a rate every day of the tape.
+fn funding(setup: &BrokerSetup, tape: &MarketTape) -> Result<Funding, LabError> {
+    let Some(path) = &setup.funding_file else { return Ok(Funding::default()) };
+    let wrong = |line: usize, reason: String| LabError::Series { path: path.clone(), line, reason };
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(0, error.to_string()))?;
+    let mut rates = Vec::new();
+    for (at, line) in text.lines().enumerate().skip(1).filter(|(_, line)| !line.trim().is_empty()) {
+        let (time, rate) =
+            line.split_once(',').ok_or_else(|| wrong(at + 1, format!("'{line}' is not timestamp,rate")))?;
+        let time = time.trim().parse().ok().map(UnixNanos::from_millis).or_else(|| UnixNanos::parse(time));
+        let time =
+            time.ok_or_else(|| wrong(at + 1, "the timestamp is neither a date nor milliseconds".into()))?;
+        let rate = rate.split(',').next().unwrap_or("").trim();
+        let rate = rate.parse().map_err(|_| wrong(at + 1, format!("the rate '{rate}' is no number")))?;
+        rates.push((time, rate));
+    }
+    let funding = Funding::new(rates).map_err(|error| wrong(0, error.to_string()))?;
+    if let (Some(&first), Some(&last)) = (tape.open_time.first(), tape.open_time.last()) {
+        funding.covers(UnixNanos(first), UnixNanos(last + 1)).map_err(|error| wrong(0, error.to_string()))?;
+    }
+    Ok(funding)
+}
+
+/// What sizing and stops look at, at the close of every bar.
+fn outlooks(tape: &MarketTape, setup: &BrokerSetup) -> Vec<Outlook> {
+    let n = setup.feed.volatility_bars;
+    // What is known before the next bar is what is known at this one's close.
+    let extended: Vec<f64> = tape.close.iter().copied().chain(tape.close.last().copied()).collect();
+    let volatility = volatility_before(&extended, n);
+    let bars_per_year = SECONDS_PER_YEAR / f64::from(tape.timeframe.seconds());
+    let true_range = |row: usize| {
+        let before = tape.close[row.saturating_sub(1)];
+        tape.high[row].max(before) - tape.low[row].min(before)
+    };
+    let ranges: Vec<f64> = (0..tape.len()).map(true_range).collect();
+    let outlook = |row: usize| {
+        let drift = match row.checked_sub(n) {
+            Some(from) => libm::log(tape.close[row] / tape.close[from]) / n as f64,
+            None => 0.0,
+        };
+        let true_range = match (row + 1).checked_sub(setup.atr_bars) {
+            Some(from) => ranges[from..=row].iter().sum::<f64>() / setup.atr_bars as f64,
+            None => 0.0,
+        };
+        Outlook { volatility: volatility[row + 1], drift, bars_per_year, true_range }
+    };
+    (0..tape.len()).map(outlook).collect()
+}
+
+/// Deposit currency for one of the profit currency at every bar's open: the last close before it.
+fn rates(config: &Config, setup: &BrokerSetup, tape: &MarketTape, data: &Path) -> Result<Vec<f64>, LabError> {
+    let symbol = match &setup.conversion {
+        Conversion::Fixed(rate) if *rate == 1.0 => return Ok(Vec::new()),
+        Conversion::Fixed(rate) => return Ok(vec![*rate; tape.len()]),
+        Conversion::Symbol(symbol) => symbol,
+    };
+    let (venue, stored) = match &config.source {
+        DataSource::Store { venue, stored, .. } => (venue.as_deref(), *stored),
+        DataSource::Synthetic(_) => (None, config.timeframe),
+    };
+    let other = DataFolder::open(data)?.read(symbol, venue, stored)?.1;
+    let inverse = symbol.starts_with(&config.deposit_currency());
+    let bar = other.timeframe.nanos();
+    let known_at = |time: i64| {
+        let after = other.open_time.partition_point(|&open| open + bar <= time);
+        after.checked_sub(1).map(|row| if inverse { 1.0 / other.close[row] } else { other.close[row] })
+    };
+    let missing = |time: i64| LabError::NoRate { symbol: symbol.clone(), time: UnixNanos(time).to_string() };
+    tape.open_time.iter().map(|&time| known_at(time).ok_or_else(|| missing(time))).collect()
+}

@@ -1,0 +1,264 @@
+//! How an environment's account is traded: in the short form, or at a broker with all its rules.
+
+use std::sync::Arc;
+
+use cambist_core::{BarEvent, MarketEvent, MarketTape};
+use cambist_decide::{
+    AccountView, DecisionPath, Gate, GateLimits, Outlook, Position, QuoteView, TicketRules,
+};
+use cambist_execution::{Account, BarPrices, Broker, BrokerRules, CostSplit, Engine, Ledger};
+
+/// Everything the full model of a single instrument needs, one copy for every environment.
+#[derive(Debug, Clone)]
+pub struct FullExecution {
+    /// The broker: one listing.
+    pub rules: Arc<BrokerRules>,
+    /// One event a bar of the tape.
+    pub events: Arc<[BarEvent]>,
+    /// What sizing and stops look at, one a bar, known at its close; empty when they look at nothing.
+    pub outlooks: Arc<[Outlook]>,
+    /// Deposit currency for one of the profit currency, one a bar, known at its open; empty for one.
+    pub rates: Arc<[f64]>,
+    /// From targets to tickets.
+    pub tickets: TicketRules,
+    /// Limits of the gate.
+    pub gate: GateLimits,
+    /// An account whose equity falls to this share of its start is over.
+    pub ruin_fraction: f64,
+}
+
+/// How accounts are traded.
+#[derive(Debug, Clone)]
+pub enum Execution {
+    /// One market order a bar under costs in proportion.
+    Short(Engine),
+    /// A broker.
+    Full(Arc<FullExecution>),
+}
+
+/// An account at a broker, with its gate.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    broker: Broker,
+    gate: Gate,
+}
+
+/// The books of one environment.
+#[derive(Debug, Clone)]
+pub(crate) enum Books {
+    Short(Ledger<1>),
+    Full(Box<Client>),
+}
+
+/// What has been paid and traded since the episode began.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Paid {
+    pub(crate) costs: CostSplit,
+    pub(crate) financing: f64,
+    pub(crate) traded: f64,
+}
+
+impl Execution {
+    pub(crate) fn books(&self, cash: f64) -> Books {
+        match self {
+            Self::Short(_) => Books::Short(Ledger::new(cash)),
+            Self::Full(full) => Books::Full(Box::new(Client {
+                broker: Broker::new(Arc::clone(&full.rules), cash),
+                gate: Gate::new(full.gate),
+            })),
+        }
+    }
+
+    /// A flat account with `cash` at the close of `row`.
+    pub(crate) fn begin(&self, books: &mut Books, tape: &MarketTape, row: usize, cash: f64) {
+        match (self, books) {
+            (Self::Full(full), Books::Full(client)) => {
+                client.broker.reset(cash);
+                client.gate = Gate::new(full.gate);
+                full.rate(client, row);
+                client.broker.on(0, &MarketEvent::Bar(full.events[row]), &mut ());
+            }
+            (_, books) => {
+                let mut ledger = Ledger::new(cash);
+                ledger.mark(0, tape.close[row]);
+                *books = Books::Short(ledger);
+            }
+        }
+    }
+
+    /// From the close of `row` to the next: the order that leads to `target`, and the next bar. Returns the target that
+    /// is held then, and whether the account is ruined.
+    #[inline]
+    pub(crate) fn live(
+        &self,
+        books: &mut Books,
+        path: &DecisionPath,
+        tape: &MarketTape,
+        row: usize,
+        target: f64,
+        held_target: f64,
+    ) -> (f64, bool) {
+        let view = self.view(books, held_target);
+        match (self, books) {
+            (Self::Short(engine), Books::Short(ledger)) => {
+                live_short(engine, ledger, path, tape, row, target, &view)
+            }
+            (Self::Full(full), Books::Full(client)) => full.live(client, path, row, target, &view),
+            _ => (held_target, false),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn view(&self, books: &Books, held_target: f64) -> AccountView {
+        match (self, books) {
+            (Self::Full(full), Books::Full(client)) => full.view(client, held_target),
+            (_, Books::Short(ledger)) => {
+                let position = ledger.position(0);
+                AccountView {
+                    equity: ledger.equity(),
+                    initial: ledger.initial(),
+                    units: position.units,
+                    unrealised: position.unrealised(),
+                    price: position.mark,
+                    held_target,
+                }
+            }
+            (Self::Short(_), Books::Full(client)) => AccountView {
+                equity: client.broker.equity(),
+                initial: client.broker.initial(),
+                units: 0.0,
+                unrealised: 0.0,
+                price: 0.0,
+                held_target,
+            },
+        }
+    }
+}
+
+impl Books {
+    pub(crate) fn equity(&self) -> f64 {
+        match self {
+            Self::Short(ledger) => ledger.equity(),
+            Self::Full(client) => client.broker.equity(),
+        }
+    }
+
+    pub(crate) fn paid(&self) -> Paid {
+        match self {
+            Self::Short(ledger) => {
+                Paid { costs: *ledger.costs(), financing: ledger.financing(), traded: ledger.traded() }
+            }
+            Self::Full(client) => {
+                let account = client.broker.account();
+                let totals = account.totals();
+                let open: f64 = account.holdings().iter().map(|h| h.financing).sum();
+                let financing = totals.financing + totals.rebates + open;
+                Paid { costs: totals.costs, financing, traded: totals.turnover }
+            }
+        }
+    }
+}
+
+/// The short form: order at the open, carry to the close.
+#[inline]
+fn live_short(
+    engine: &Engine,
+    ledger: &mut Ledger<1>,
+    path: &DecisionPath,
+    tape: &MarketTape,
+    row: usize,
+    target: f64,
+    view: &AccountView,
+) -> (f64, bool) {
+    let order = path.order(target, view);
+    let next = row + 1;
+    let bar = BarPrices {
+        open: tape.open[next],
+        high: tape.high[next],
+        low: tape.low[next],
+        close: tape.close[next],
+    };
+    let closed = (tape.open_time[next] - tape.close_time(row).0) as f64 * 1e-9;
+    engine.accrue(ledger, 0, closed);
+    let mut held_target = view.held_target;
+    if let Some(order) = order {
+        engine.open(ledger, order, bar.open);
+        // A purchase that the cash cuts to nothing holds nothing.
+        held_target = if ledger.position(0).units == 0.0 { 0.0 } else { target };
+    }
+    let seconds = f64::from(tape.timeframe.seconds());
+    (held_target, engine.carry(ledger, 0, &bar, seconds))
+}
+
+impl FullExecution {
+    #[inline]
+    fn rate(&self, client: &mut Client, row: usize) {
+        if let Some(&rate) = self.rates.get(row) {
+            client.broker.set_rate(0, rate);
+        }
+    }
+
+    #[inline]
+    fn quote(&self, client: &Client) -> QuoteView {
+        let mark = client.broker.mark(0);
+        let tick = self.tickets.tick_size;
+        QuoteView { mid: 0.5 * (mark.bid + mark.ask) * tick, half_spread: 0.5 * (mark.ask - mark.bid) * tick }
+    }
+
+    #[inline]
+    fn view(&self, client: &Client, held_target: f64) -> AccountView {
+        let broker = &client.broker;
+        let account = broker.account();
+        let mark = broker.mark(0);
+        let unrealised = account
+            .holdings()
+            .iter()
+            .map(|h| Account::unrealised(h, &self.rules.listings[0], mark) + h.financing)
+            .sum::<f64>();
+        AccountView {
+            equity: account.balance() + unrealised,
+            initial: broker.initial(),
+            units: account.steps(0) as f64 * self.tickets.step_units,
+            unrealised,
+            price: self.quote(client).mid * mark.rate,
+            held_target,
+        }
+    }
+
+    #[inline]
+    fn live(
+        &self,
+        client: &mut Client,
+        path: &DecisionPath,
+        row: usize,
+        target: f64,
+        view: &AccountView,
+    ) -> (f64, bool) {
+        let now = self.events[row].close_time;
+        let position = Position {
+            now,
+            priced_at: now,
+            equity: view.equity,
+            steps: client.broker.account().steps(0),
+            step_value: self.tickets.step_units * view.price,
+        };
+        let outlook = self.outlooks.get(row).copied().unwrap_or_default();
+        let quote = self.quote(client);
+        let ticket = path.ticket(&self.tickets, target, view, quote, &outlook, &mut client.gate, &position);
+        let sent = ticket.is_some_and(|ticket| client.broker.submit(ticket, now).is_ok());
+        self.rate(client, row + 1);
+        client.broker.on(0, &MarketEvent::Bar(self.events[row + 1]), &mut ());
+        let ruined = client.broker.equity() <= self.ruin_fraction * view.initial;
+        if ruined {
+            client.broker.liquidate(self.events[row + 1].close_time, &mut ());
+        }
+        // What was stopped, refused or cut to nothing is not held, unless it is still on its way.
+        let idle = client.broker.account().holdings().is_empty() && client.broker.working().is_empty();
+        let held_target = match (idle, sent) {
+            (true, _) => 0.0,
+            (false, true) => target,
+            (false, false) => view.held_target,
+        };
+        (held_target, ruined)
+    }
+}
