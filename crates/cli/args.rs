@@ -108,7 +108,13 @@ pub(crate) enum BenchCommand {
     /// Trainings as `cambist train` runs them, and where their time goes.
     Ppo(BenchArgs),
     /// The market environment alone.
-    Env(BenchArgs),
+    Env {
+        /// Share of the steps at which an environment's action is drawn anew.
+        #[arg(long, default_value_t = 1.0)]
+        change: f64,
+        #[command(flatten)]
+        args: BenchArgs,
+    },
     /// The network alone: forward, backward, step.
     Net(BenchArgs),
     /// One thread against all; 16 environments; 65,536 environments.

@@ -22,8 +22,9 @@ pub(crate) fn run(command: &BenchCommand, machine: &MachineArgs) -> anyhow::Resu
             chart = Some(bench::phase_chart(&phases)?);
             ("ppo", readings, &args.how)
         }
-        BenchCommand::Env(args) => {
-            ("env", bench::environment(&layers(args)?, &machine, repeats(&args.how)?, &clock)?, &args.how)
+        BenchCommand::Env { change, args } => {
+            let repeats = repeats(&args.how)?;
+            ("env", bench::environment(&layers(args)?, &machine, *change, repeats, &clock)?, &args.how)
         }
         BenchCommand::Net(args) => {
             ("net", bench::network(&layers(args)?, &machine, repeats(&args.how)?, &clock)?, &args.how)

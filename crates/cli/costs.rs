@@ -12,6 +12,6 @@ pub(crate) fn run(command: &CostsCommand, machine: &MachineArgs) -> anyhow::Resu
     let amount = |amount: Option<f64>| amount.map_or(String::new(), |amount| format!("{amount:+.4}"));
     let rows: Vec<Vec<String>> =
         lines.into_iter().map(|line| vec![line.what, amount(line.amount), line.why]).collect();
-    output::line(&table::text(&["", "money", "why"].map(str::to_owned), &rows));
+    output::line(&table::with_notes(&["", "money", "why"].map(str::to_owned), &rows));
     Ok(())
 }

@@ -20,6 +20,23 @@ pub(crate) fn text(head: &[String], rows: &[Vec<String>]) -> String {
     table.to_string()
 }
 
+/// A table whose last column is text.
+pub(crate) fn with_notes(head: &[String], rows: &[Vec<String>]) -> String {
+    let width =
+        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> =
+        (0..head.len()).map(|c| width(c).unwrap_or(0).max(head[c].chars().count())).collect();
+    let shown = |row: &[String]| {
+        let cell = |(column, text): (usize, &String)| match column {
+            0 => format!("{text:<w$}", w = widths[0]),
+            c if c + 1 == head.len() => text.clone(),
+            c => format!("{text:>w$}", w = widths[c]),
+        };
+        row.iter().enumerate().map(cell).collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    std::iter::once(shown(head)).chain(rows.iter().map(|row| shown(row))).collect::<Vec<_>>().join("\n")
+}
+
 /// The metrics of policy and baselines.
 pub(crate) fn scores(rows: &Rows) -> String {
     let head: Vec<String> = std::iter::once(String::new()).chain(rows.names.iter().cloned()).collect();

@@ -52,7 +52,7 @@ use cambist_risk::Approved;
 use crate::account::{Account, Holding, Mark};
 use crate::instrument::ShortSale;
 use crate::notice::{Ended, Log, Notice, Refused};
-use crate::rules::{BrokerRules, Latency};
+use crate::rules::{BrokerRules, Latency, Listing};
 use matching::Window;
 
 /// An order under way, resting, or with volume left.
@@ -80,6 +80,8 @@ struct Market {
     mark: Mark,
     /// Ticks by which this account's own trades have moved the price.
     shift: f64,
+    /// Share of that which is left after a bar.
+    kept: f64,
     /// The last event's time; none before the first.
     seen: Option<UnixNanos>,
     book: BTreeMap<(bool, i64), i64>,
@@ -109,12 +111,15 @@ impl Broker {
     #[must_use]
     pub fn new(rules: Arc<BrokerRules>, balance: f64) -> Self {
         let mark = Mark { bid: 0.0, ask: 0.0, rate: 1.0 };
-        let market = Market { mark, shift: 0.0, seen: None, book: BTreeMap::new() };
+        let market = |listing: &Listing| {
+            let kept = listing.impact.kept();
+            Market { mark, shift: 0.0, kept, seen: None, book: BTreeMap::new() }
+        };
         let state = State {
             account: Account::new(balance),
             initial: balance,
             working: Vec::new(),
-            markets: vec![market; rules.listings.len()],
+            markets: rules.listings.iter().map(market).collect(),
             next_id: 1,
             called: false,
             stop_outs: 0,
@@ -128,8 +133,8 @@ impl Broker {
         state.account.reset(balance);
         state.working.clear();
         for market in &mut state.markets {
-            let mark = Mark { bid: 0.0, ask: 0.0, rate: market.mark.rate };
-            *market = Market { mark, shift: 0.0, seen: None, book: BTreeMap::new() };
+            (market.mark.bid, market.mark.ask, market.shift, market.seen) = (0.0, 0.0, 0.0, None);
+            market.book.clear();
         }
         (state.initial, state.next_id, state.called, state.stop_outs) = (balance, 1, false, 0);
     }

@@ -69,6 +69,22 @@ impl Execution {
         }
     }
 
+    /// Reads a little of what [`Execution::live`] will need of `row`.
+    #[inline]
+    pub(crate) fn touch(&self, tape: &MarketTape, row: usize) -> f64 {
+        match self {
+            Self::Short(_) => {
+                let prices = tape.open[row] + tape.high[row] + tape.low[row] + tape.close[row];
+                prices + tape.open_time[row] as f64
+            }
+            Self::Full(full) => {
+                let event = &full.events[row];
+                // An event may lie across two cache lines.
+                event.open_time.0 as f64 + event.volatility + full.rates.get(row).unwrap_or(&0.0)
+            }
+        }
+    }
+
     /// A flat account with `cash` at the close of `row`.
     pub(crate) fn begin(&self, books: &mut Books, tape: &MarketTape, row: usize, cash: f64) {
         match (self, books) {
@@ -96,15 +112,14 @@ impl Execution {
         tape: &MarketTape,
         row: usize,
         target: f64,
-        held_target: f64,
+        view: &AccountView,
     ) -> (f64, bool) {
-        let view = self.view(books, held_target);
         match (self, books) {
             (Self::Short(engine), Books::Short(ledger)) => {
-                live_short(engine, ledger, path, tape, row, target, &view)
+                live_short(engine, ledger, path, tape, row, target, view)
             }
-            (Self::Full(full), Books::Full(client)) => full.live(client, path, row, target, &view),
-            _ => (held_target, false),
+            (Self::Full(full), Books::Full(client)) => full.live(client, path, row, target, view),
+            _ => (view.held_target, false),
         }
     }
 
@@ -136,13 +151,6 @@ impl Execution {
 }
 
 impl Books {
-    pub(crate) fn equity(&self) -> f64 {
-        match self {
-            Self::Short(ledger) => ledger.equity(),
-            Self::Full(client) => client.broker.equity(),
-        }
-    }
-
     pub(crate) fn paid(&self) -> Paid {
         match self {
             Self::Short(ledger) => {

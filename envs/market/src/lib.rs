@@ -90,9 +90,10 @@ const FLOATS_OF_A_CACHE_LINE: usize = 16;
 #[derive(Debug, Clone)]
 struct Course {
     books: Books,
+    /// The account after the last step, as decisions see it.
+    view: AccountView,
     row: usize,
     last_row: usize,
-    held_target: f64,
     /// Equity before the step; none when the episode was over by then.
     before: Option<f64>,
     episode: u64,
@@ -143,11 +144,12 @@ impl MarketEnv {
             return Err(MarketError::Rows { features, bars });
         }
         spec.rows = spec.usable()?;
+        let books = spec.execution.books(spec.initial_cash);
         let course = Course {
-            books: spec.execution.books(spec.initial_cash),
+            view: spec.execution.view(&books, 0.0),
+            books,
             row: spec.rows.start,
             last_row: spec.rows.end - 1,
-            held_target: 0.0,
             before: None,
             episode: 0,
             end: End::Running,
@@ -170,7 +172,7 @@ impl MarketEnv {
     #[must_use]
     pub fn snapshot(&self, index: usize) -> Snapshot {
         let course = &self.courses[index];
-        let view = course.view(&self.spec);
+        let view = &course.view;
         let paid = course.books.paid();
         Snapshot {
             row: course.row,
@@ -189,13 +191,13 @@ impl MarketEnv {
         course.row = episode.start;
         course.last_row = episode.end - 1;
         spec.execution.begin(&mut course.books, &spec.tape, course.row, spec.initial_cash);
-        course.held_target = 0.0;
+        course.view = spec.execution.view(&course.books, 0.0);
         course.end = End::Running;
     }
 
     fn observe(&self, index: usize, out: &mut [f32]) {
         let course = &self.courses[index];
-        self.spec.path.observe(self.spec.seen(course.row), &course.view(&self.spec), out);
+        self.spec.path.observe(self.spec.seen(course.row), &course.view, out);
     }
 
     /// Reads a little of what the next bars hold, for all environments at once: what is far away in memory comes while
@@ -206,8 +208,7 @@ impl MarketEnv {
         let mut sum = 0.0;
         for course in courses.iter().filter(|course| course.end == End::Running) {
             let next = course.row + 1;
-            sum += tape.open[next] + tape.high[next] + tape.low[next] + tape.close[next];
-            sum += tape.open_time[next] as f64 + f64::from(u8::from(spec.features.ready[next]));
+            sum += spec.execution.touch(tape, next) + f64::from(u8::from(spec.features.ready[next]));
             let features = spec.features.rows(next, 1);
             sum += features.iter().step_by(FLOATS_OF_A_CACHE_LINE).copied().map(f64::from).sum::<f64>();
         }
@@ -218,13 +219,12 @@ impl MarketEnv {
     fn advance(&mut self, index: usize, action: &[f32]) {
         let Self { spec, courses, .. } = self;
         let course = &mut courses[index];
-        course.before = Some(course.books.equity());
+        course.before = Some(course.view.equity);
         let sees = spec.seen(course.row).is_some();
-        let target = spec.path.target(action, course.held_target, sees);
-        let held = course.held_target;
-        let (held, ruined) =
-            spec.execution.live(&mut course.books, &spec.path, &spec.tape, course.row, target, held);
-        course.held_target = held;
+        let target = spec.path.target(action, course.view.held_target, sees);
+        let Course { books, view, row, .. } = course;
+        let (held, ruined) = spec.execution.live(books, &spec.path, &spec.tape, *row, target, view);
+        *view = spec.execution.view(books, held);
         let next = course.row + 1;
         course.row = next;
         course.end = if ruined {
@@ -234,13 +234,6 @@ impl MarketEnv {
         } else {
             End::Running
         };
-    }
-}
-
-impl Course {
-    #[inline]
-    fn view(&self, spec: &MarketSpec) -> AccountView {
-        spec.execution.view(&self.books, self.held_target)
     }
 }
 
@@ -320,7 +313,7 @@ impl BatchedEnv for MarketEnv {
         }
         let spec = &self.spec;
         for (course, reward) in self.courses.iter().zip(&mut *out.rewards) {
-            *reward = course.before.map_or(0.0, |before| spec.reward.of(before, &course.view(spec)) as f32);
+            *reward = course.before.map_or(0.0, |before| spec.reward.of(before, &course.view) as f32);
         }
         for index in 0..self.courses.len() {
             let row = &mut out.observations[index * width..(index + 1) * width];

@@ -152,7 +152,7 @@ impl State {
         self.stops(rules, instrument, window, inside, true, log);
         self.check_margin(rules, instrument, window, [window.low, window.high], log);
         self.move_to(instrument, window, window.close);
-        self.settle(rules, instrument);
+        self.settle(instrument);
     }
 
     /// Bid and ask at the window's price `price`, the account's own impact included.
@@ -170,10 +170,10 @@ impl State {
 
     /// After the bar: what it opened is old, what was triggered rests, what was moved comes back.
     #[inline]
-    fn settle(&mut self, rules: &BrokerRules, instrument: usize) {
+    fn settle(&mut self, instrument: usize) {
         let market = &mut self.markets[instrument];
         if market.shift != 0.0 {
-            market.shift *= rules.listings[instrument].impact.kept();
+            market.shift *= market.kept;
         }
         for holding in self.account.holdings_mut() {
             holding.fresh = false;

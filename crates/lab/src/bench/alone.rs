@@ -24,13 +24,15 @@ const N_ENVS: usize = 64;
 /// Steps each takes.
 const N_STEPS: usize = 100_000;
 
-/// The market environment of `layers` alone: random starts, changing actions, observations written and summed.
+/// The market environment of `layers` alone: random starts, an action that is drawn anew on `change` of the steps,
+/// observations written and summed.
 ///
 /// # Errors
 /// When the environment cannot be made.
 pub fn environment(
     layers: &Layers,
     machine: &Machine,
+    change: f64,
     repeats: usize,
     clock: &dyn Clock,
 ) -> Result<Vec<Reading>, LabError> {
@@ -51,30 +53,65 @@ pub fn environment(
         let begun = clock.elapsed();
         sum = std::thread::scope(|scope| {
             let handles: Vec<_> =
-                envs.iter_mut().map(|(env, first)| scope.spawn(move || drive(env, *first))).collect();
+                envs.iter_mut().map(|(env, first)| scope.spawn(move || drive(env, *first, change))).collect();
             handles.into_iter().map(super::joined).fold(0, u32::wrapping_add)
         });
         speeds.push((N_ENVS * N_STEPS) as f64 / (clock.elapsed() - begun).as_secs_f64());
     }
-    let note = format!("{N_ENVS} environments on {n_bars} bars, {width} columns, checksum {sum:08x}");
+    let traded = envs.first_mut().map_or(0.0, |(env, first)| share_traded(env, *first, change));
+    let note = format!(
+        "{N_ENVS} environments on {n_bars} bars, {width} columns, trades on {:.0} % of steps, checksum {sum:08x}",
+        100.0 * traded
+    );
     Ok(vec![Reading::new("environment alone", "steps/s", speeds, note)])
 }
 
+/// Steps whose actions are drawn; then they come again.
+const N_DRAWN: usize = 512;
+
+/// Actions of one step after another, each drawn anew with the probability `change`.
+fn drawn(env: &MarketEnv, first: u64, change: f64) -> (Vec<f32>, usize) {
+    let n = env.n_envs() * env.action_spec().width();
+    let mut stream = Stream::new(1, Purpose::Check, first);
+    let mut actions: Vec<f32> = (0..N_DRAWN * n).map(|_| stream.index(3) as f32).collect();
+    for at in n..actions.len() {
+        if stream.uniform() >= change {
+            actions[at] = actions[at - n];
+        }
+    }
+    (actions, n)
+}
+
 /// Steps `env` and adds up the bits of what it shows.
-fn drive(env: &mut MarketEnv, first: u64) -> u32 {
+fn drive(env: &mut MarketEnv, first: u64, change: f64) -> u32 {
     let mut storage = StepStorage::for_env(env);
     env.reset(1, &mut storage.observations);
-    let width = env.action_spec().width();
-    // Actions that change from step to step and from environment to environment.
-    let mut stream = Stream::new(1, Purpose::Check, first);
-    let actions: Vec<f32> = (0..4096 + env.n_envs() * width).map(|_| stream.index(3) as f32).collect();
+    let (actions, n) = drawn(env, first, change);
     let mut sum = 0u32;
     for step in 0..N_STEPS {
-        let from = step % 4096;
-        env.step(&actions[from..from + env.n_envs() * width], &mut storage.buffers());
+        let from = step % N_DRAWN * n;
+        env.step(&actions[from..from + n], &mut storage.buffers());
         sum = storage.observations.iter().fold(sum, |sum, v| sum.wrapping_add(v.to_bits()));
     }
     sum
+}
+
+/// Share of steps on which something is traded.
+fn share_traded(env: &mut MarketEnv, first: u64, change: f64) -> f64 {
+    let mut storage = StepStorage::for_env(env);
+    env.reset(1, &mut storage.observations);
+    let (actions, n) = drawn(env, first, change);
+    let mut traded = vec![0.0; env.n_envs()];
+    let mut count = 0;
+    for step in actions.chunks_exact(n) {
+        env.step(step, &mut storage.buffers());
+        for (index, before) in traded.iter_mut().enumerate() {
+            let now = env.snapshot(index).traded;
+            count += usize::from(now > *before);
+            *before = now;
+        }
+    }
+    count as f64 / (N_DRAWN * env.n_envs()) as f64
 }
 
 /// Rows of the network's minibatch.

@@ -165,7 +165,11 @@ fn swap(raw: &RawBroker) -> Result<Swap, ConfigError> {
         Some(day) if day < 5 => Some(day as u8),
         None if raw.triple_day.is_empty() => None,
         _ => {
-            return refuse("broker.triple_day", format!("'{}'", raw.triple_day), "monday to friday, or empty");
+            return refuse(
+                "broker.triple_day",
+                format!("'{}'", raw.triple_day),
+                "monday to friday, or empty",
+            );
         }
     };
     let (long, short) = (raw.swap_long, raw.swap_short);
