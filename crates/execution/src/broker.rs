@@ -186,6 +186,14 @@ impl Broker {
         &self.state.working
     }
 
+    /// Signed volume of an instrument's market orders that are under way or have volume left, in lot steps.
+    #[inline]
+    #[must_use]
+    pub fn in_flight(&self, instrument: usize) -> i64 {
+        let market = |w: &&Working| w.ticket.instrument == instrument && w.ticket.kind == OrderKind::Market;
+        self.state.working.iter().filter(market).map(|w| w.ticket.side.sign() * w.left).sum()
+    }
+
     /// How often the account was stopped out.
     #[must_use]
     pub fn stop_outs(&self) -> u32 {

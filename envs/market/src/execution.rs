@@ -243,29 +243,39 @@ impl FullExecution {
         view: &AccountView,
     ) -> (f64, bool) {
         let now = self.events[row].close_time;
+        let broker = &client.broker;
+        // What is under way counts as held, or it would be ordered twice.
+        let expected = broker.account().steps(0) + broker.in_flight(0);
         let position = Position {
             now,
             priced_at: now,
             equity: view.equity,
-            steps: client.broker.account().steps(0),
+            steps: expected,
             step_value: self.tickets.step_units * view.price,
         };
         let outlook = self.outlooks.get(row).copied().unwrap_or_default();
         let quote = self.quote(client);
         let ticket = path.ticket(&self.tickets, target, view, quote, &outlook, &mut client.gate, &position);
-        let sent = ticket.is_some_and(|ticket| client.broker.submit(ticket, now).is_ok());
+        let mut wanted = None;
+        if let Some(ticket) = ticket {
+            let signed = ticket.get().side.sign() * ticket.get().steps;
+            wanted = client.broker.submit(ticket, now).is_ok().then_some(expected + signed);
+        }
         self.rate(client, row + 1);
         client.broker.on(0, &MarketEvent::Bar(self.events[row + 1]), &mut ());
         let ruined = client.broker.equity() <= self.ruin_fraction * view.initial;
         if ruined {
             client.broker.liquidate(self.events[row + 1].close_time, &mut ());
         }
-        // What was stopped, refused or cut to nothing is not held, unless it is still on its way.
-        let idle = client.broker.account().holdings().is_empty() && client.broker.working().is_empty();
-        let held_target = match (idle, sent) {
-            (true, _) => 0.0,
-            (false, true) => target,
-            (false, false) => view.held_target,
+        let (got, under_way) = (client.broker.account().steps(0), client.broker.in_flight(0));
+        let held_target = match wanted {
+            // Filled in part: what is held is as much less of a target.
+            Some(wanted) if under_way == 0 && wanted != 0 => target * got as f64 / wanted as f64,
+            Some(_) if under_way == 0 && got != 0 => view.held_target * got as f64 / expected as f64,
+            Some(_) => target,
+            // Stopped out.
+            None if got == 0 && under_way == 0 => 0.0,
+            None => view.held_target,
         };
         (held_target, ruined)
     }

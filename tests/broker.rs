@@ -1,0 +1,266 @@
+//! The full model from config to environment: it keeps the contract, looks back only, is the broker and nothing else, and
+//! agrees with the short form where the two can say the same.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use cambist_core::check::check_env;
+use cambist_core::env::StepStorage;
+use cambist_core::{AutoReset, BatchedEnv, MarketEvent, Side};
+use cambist_execution::{Broker, Notice, Reason};
+use cambist_lab::{Config, Layers, Market};
+use cambist_market::{EpisodeLength, EpisodePlan, Execution, MarketEnv, MarketSpec, Starts};
+
+/// `configs/btc_broker.toml` on a made-up market of `n` hours.
+fn config(n: usize, sets: &[&str]) -> Config {
+    let made_up = [
+        "data.source=synthetic".to_owned(),
+        "data.kind=regime".to_owned(),
+        "data.start=2018-01-01".to_owned(),
+        "data.seed=7".to_owned(),
+        // A made-up coin is worth a hundred, not twenty thousand.
+        "broker.spread=fixed".to_owned(),
+        "broker.spread_ticks=3".to_owned(),
+        "broker.slippage_ticks=1".to_owned(),
+        format!("data.n_bars={n}"),
+    ];
+    let sets: Vec<String> = made_up.into_iter().chain(sets.iter().map(|s| (*s).to_owned())).collect();
+    let layers = Layers::read(Some(Path::new("configs/btc_broker.toml")), &sets).unwrap();
+    Config::validate(layers.resolve().unwrap()).unwrap()
+}
+
+fn market(n: usize, sets: &[&str]) -> (Config, Market) {
+    let config = config(n, sets);
+    let market = Market::prepare(&config, Path::new("data")).unwrap();
+    (config, market)
+}
+
+fn spec(config: &Config, market: &Market) -> MarketSpec {
+    let fold = config.folds(market.whole()).unwrap().remove(0);
+    let mut spec = market.training_spec(config, &fold).unwrap();
+    spec.plan = EpisodePlan { starts: Starts::First, length: EpisodeLength::ToEnd };
+    spec.rows = 0..market.tape.len();
+    spec
+}
+
+#[test]
+fn the_full_model_keeps_the_contract_of_environments() {
+    for books in ["netting", "hedging"] {
+        let (config, market) = market(40_000, &[&format!("broker.books={books}"), "broker.latency_ms=0"]);
+        let spec = spec(&config, &market);
+        let env = MarketEnv::new(spec, 3, 0, AutoReset::SameStep).unwrap();
+        check_env(&|| Box::new(env.clone()), 1, 500).unwrap();
+    }
+}
+
+/// What an environment shows over `steps` steps of the same choices: equity and observation.
+fn course(spec: &MarketSpec, n_steps: usize) -> Vec<(f64, Vec<u32>)> {
+    let mut env = MarketEnv::new(spec.clone(), 1, 0, AutoReset::Disabled).unwrap();
+    let mut storage = StepStorage::for_env(&env);
+    env.reset(0, &mut storage.observations);
+    let mut seen = Vec::new();
+    for step in 0..n_steps {
+        env.step(&[[2.0, 2.0, 0.0, 1.0, 2.0, 0.0, 0.0][step / 5 % 7]], &mut storage.buffers());
+        let bits = storage.observations.iter().map(|v| v.to_bits()).collect();
+        seen.push((env.snapshot(0).equity, bits));
+    }
+    seen
+}
+
+#[test]
+fn what_comes_later_changes_nothing_before() {
+    let (config, market) = market(40_000, &["broker.sizing=volatility_target", "broker.size=0.5"]);
+    let spec_of = |market: &Market| {
+        let mut spec = spec(&config, market);
+        // The normaliser is fitted on the training window, which the change lies in: not what is tested here.
+        spec.path = spec_path(&config, market);
+        spec
+    };
+    let whole = course(&spec_of(&market), 1200);
+    let first = MarketEnv::new(spec_of(&market), 1, 0, AutoReset::Disabled).unwrap().rows().start;
+    let mut tape = market.tape.as_ref().clone();
+    let changed = first + 800;
+    for row in changed..tape.len() {
+        for column in [&mut tape.open, &mut tape.high, &mut tape.low, &mut tape.close, &mut tape.volume] {
+            column[row] *= 1.3;
+        }
+    }
+    let other = Market::of(&config, tape, Path::new("data")).unwrap();
+    let again = course(&spec_of(&other), 1200);
+    // Step k shows the close of bar first + k + 1.
+    assert!(whole[..799] == again[..799], "what came before has changed");
+    assert!(whole[799..] != again[799..], "what comes later is there");
+}
+
+fn spec_path(config: &Config, market: &Market) -> cambist_decide::DecisionPath {
+    let names = &market.features.names;
+    let identity = cambist_features::Normaliser::identity(names, 1e9);
+    cambist_decide::DecisionPath::new(config.decision, Arc::new(identity))
+}
+
+/// An order a bar, by the environment and by hand.
+#[test]
+fn the_environment_is_the_broker_and_nothing_else() {
+    let sets =
+        ["broker.sizing=fixed_lots", "broker.size=3.0", "broker.max_exposure=100.0", "broker.latency_ms=0"];
+    let (config, market) = market(40_000, &sets);
+    let spec = spec(&config, &market);
+    let Execution::Full(full) = &spec.execution else { panic!("the short form") };
+    let mut env = MarketEnv::new(spec.clone(), 1, 0, AutoReset::Disabled).unwrap();
+    let mut storage = StepStorage::for_env(&env);
+    env.reset(0, &mut storage.observations);
+    let mut broker = Broker::new(Arc::clone(&full.rules), spec.initial_cash);
+    let mut row = env.rows().start;
+    let mut log = Vec::new();
+    broker.on(0, &MarketEvent::Bar(full.events[row]), &mut log);
+    for (step, choice) in
+        [2.0f32, 2.0, 0.0, 0.0, 1.0, 2.0, 1.0, 0.0].into_iter().cycle().take(400).enumerate()
+    {
+        env.step(&[choice], &mut storage.buffers());
+        let wanted = (f64::from(choice) as i64 - 1) * 300;
+        let held = broker.account().steps(0) + broker.in_flight(0);
+        if wanted != held {
+            let mut ticket = cambist_core::Ticket::market(0, wanted - held);
+            if wanted != 0 {
+                let outlook = full.outlooks[row];
+                let mark = broker.mark(0);
+                let away = 8.0 * outlook.true_range * wanted.signum() as f64;
+                let mid = 0.5 * (mark.bid + mark.ask) * 0.01;
+                ticket.stop_loss = (outlook.true_range > 0.0).then(|| ((mid - away) / 0.01).round() as i64);
+            }
+            assert_eq!(ticket.side, if wanted > held { Side::Buy } else { Side::Sell });
+            let position = cambist_risk::Position {
+                now: full.events[row].close_time,
+                priced_at: full.events[row].close_time,
+                equity: broker.equity(),
+                steps: held,
+                step_value: 1.0,
+            };
+            let order =
+                cambist_risk::Gate::new(cambist_risk::GateLimits::default()).approve(ticket, &position);
+            broker.submit(order.unwrap(), full.events[row].close_time).unwrap();
+        }
+        row += 1;
+        broker.on(0, &MarketEvent::Bar(full.events[row]), &mut log);
+        let (mine, theirs) = (env.snapshot(0), broker.equity());
+        assert_eq!(mine.equity.to_bits(), theirs.to_bits(), "step {step}");
+    }
+    let deals = log.iter().filter(|notice| matches!(notice, Notice::Deal(d) if d.reason == Reason::Client));
+    assert!(deals.count() > 200);
+}
+
+#[test]
+fn short_and_full_agree_where_both_can_say_it() {
+    let (config, full) = market(
+        40_000,
+        &[
+            "broker.tick_size=0.000001",
+            "broker.lot_step=0.000001",
+            "broker.lot_maximum=1000000",
+            "broker.leverage=1000",
+            "broker.stop_out=-1e9",
+            "broker.margin_call=0",
+            "broker.money_digits=-1",
+            "broker.taker_bp=5",
+            "broker.spread=fixed",
+            "broker.spread_ticks=0",
+            "broker.slippage_ticks=0",
+            "broker.slippage_volatility=0",
+            "broker.impact_temporary=0",
+            "broker.impact_permanent=0",
+            "broker.participation=0",
+            "broker.swap=none",
+            "broker.swap_long=0",
+            "broker.swap_short=0",
+            "broker.latency_ms=0",
+            "broker.stop_loss_atr=0",
+        ],
+    );
+    let mut long = spec(&config, &full);
+    long.path = spec_path(&config, &full);
+    let mut short = long.clone();
+    let costs = cambist_execution::CostModel {
+        commission: cambist_core::BasisPoints(5.0),
+        ..cambist_execution::CostModel::FREE
+    };
+    let rules = cambist_execution::EngineRules { costs, margin: true, ruin_fraction: 0.1 };
+    short.execution = Execution::Short(cambist_execution::Engine::new(rules));
+    let decision = cambist_decide::DecisionRules { one_way_cost: costs.one_way(), ..config.decision };
+    let identity = cambist_features::Normaliser::identity(&full.features.names, 1e9);
+    short.path = cambist_decide::DecisionPath::new(decision, Arc::new(identity));
+    for ((a, _), (b, _)) in course(&short, 1000).into_iter().zip(course(&long, 1000)) {
+        // A step is a millionth of a coin worth 100: no more than that is rounded away.
+        assert!((a / b - 1.0).abs() < 1e-5, "{a} {b}");
+    }
+}
+
+fn cambist(args: &[&str]) -> Output {
+    let made_up =
+        ["--set", "data.source=synthetic", "--set", "data.start=2018-01-01", "--set", "data.n_bars=20000"];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cambist"));
+    command.args(args).args(made_up).output().unwrap()
+}
+
+#[test]
+fn costs_are_explained_and_add_up() {
+    let explain =
+        ["costs", "explain", "configs/btc_broker.toml", "--lots", "0.5", "--at", "2019-03-05T14:00"];
+    let output = cambist(&explain);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let amount = |what: &str| -> f64 {
+        let line =
+            text.lines().find(|line| line.starts_with(what)).unwrap_or_else(|| panic!("{what} in {text}"));
+        line[what.len()..].split_whitespace().next().unwrap().parse().unwrap()
+    };
+    let parts: f64 = ["commission", "spread", "slippage", "impact"].map(amount).iter().sum();
+    assert!((parts - amount("round trip")).abs() < 2e-4, "{text}");
+    // Bought and sold at once, 3 bp of each fill; Tuesday 14:00 asks 600 ticks of 0.01 at least.
+    assert!(amount("spread") <= -0.5 * 6.0, "{text}");
+    assert!(
+        text.contains("600 at 14:00 UTC") && text.contains("18 % a year") && text.contains("250 ms"),
+        "{text}"
+    );
+}
+
+#[test]
+fn brokers_that_make_no_sense_are_refused() {
+    let refused = |sets: &[&str], words: &[&str]| {
+        let mut args = vec!["costs", "explain", "configs/btc_broker.toml", "--at", "2019-03-05T14:00"];
+        sets.iter().for_each(|set| args.extend(["--set", set]));
+        let output = cambist(&args);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{sets:?}: {error}");
+        assert!(error.starts_with("error: ") && !error.contains("panicked"), "{error}");
+        for word in words {
+            assert!(error.contains(word), "{sets:?}: '{word}' is not in: {error}");
+        }
+    };
+    refused(&["broker.instrument=dogeusd"], &["broker.instrument", "dogeusd", "xauusd"]);
+    refused(&["broker.tick_value=-1"], &["btcusd", "tick_value", "-1"]);
+    refused(&["broker.lot_minimum=0.015"], &["broker.lot_minimum", "0.015", "0.01"]);
+    refused(&["broker.deposit_currency=EUR"], &["broker.conversion_rate", "USD to EUR"]);
+    refused(&["broker.participation=1.5"], &["participation", "1.5"]);
+    refused(&["broker.spread=data"], &["spread", "bars have none"]);
+    refused(&["broker.spread_by_hour=[1,2]"], &["broker.spread_by_hour", "2 numbers", "24"]);
+    refused(&["broker.triple_day=sunday"], &["broker.triple_day", "sunday"]);
+    refused(&["broker.stop_out=200"], &["broker.margin_call", "broker.stop_out"]);
+    refused(&["broker.size=20"], &["broker.size", "20", "broker.max_exposure"]);
+    refused(&["decision.leverage=2"], &["decision.leverage", "broker.size"]);
+    refused(&["broker.funding_file=nowhere.csv"], &["nowhere.csv"]);
+    refused(&["execution.commission_bp=1"], &["execution"]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("funding.csv");
+    std::fs::write(&path, "timestamp,rate\n2018-01-01,0.0001\n2018-01-03,0.0001\n").unwrap();
+    let file = format!("broker.funding_file={}", path.display());
+    refused(&[&file], &["funding.csv", "no funding rate on 2018-01-02"]);
+    std::fs::write(&path, "timestamp,rate\n2018-01-01,high\n").unwrap();
+    refused(&[&file], &["funding.csv", "line 2", "'high'"]);
+    let output =
+        cambist(&["costs", "explain", "configs/btc_broker.toml", "--lots", "0.015", "--at", "2019-03-05"]);
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("0.015 lots are no multiple of the lot step 0.01")
+    );
+}
