@@ -44,6 +44,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: CostsCommand,
     },
+    /// Fit, label, plot and report which market it is.
+    Regime {
+        #[command(subcommand)]
+        command: RegimeCommand,
+    },
     /// Import, make, check and look at bars.
     Data {
         #[command(subcommand)]
@@ -59,6 +64,45 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: BenchCommand,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RegimeArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// A model that `cambist regime fit` wrote; fitted anew on the training window if left out.
+    #[arg(long)]
+    pub(crate) model: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RegimeCommand {
+    /// Fit on the training window, and write the model.
+    Fit {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// The JSON file to write.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Write the label and the probabilities of every bar.
+    Label {
+        #[command(flatten)]
+        args: RegimeArgs,
+        /// The CSV file to write.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Draw the price on the regimes.
+    Plot {
+        #[command(flatten)]
+        args: RegimeArgs,
+        /// The SVG file to write.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Describe the states, whether they can be told apart, and whether refits agree.
+    Report(RegimeArgs),
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,6 +8,7 @@ mod costs;
 mod data;
 mod output;
 mod progress;
+mod regime;
 mod table;
 mod train;
 
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         Command::Evaluate(args) => train::evaluate(&args, &cli.machine),
         Command::Config { command } => config::run(&command),
         Command::Costs { command } => costs::run(&command, &cli.machine),
+        Command::Regime { command } => regime::run(&command, &cli.machine),
         Command::Data { command } => data::run(*command, &cli.machine),
         Command::Check { command } => check::run(&command, &cli.machine),
         Command::Bench { command } => bench::run(&command, &cli.machine),

@@ -8,6 +8,7 @@ pub mod check;
 pub mod clock;
 pub mod env;
 pub mod event;
+pub mod indicator;
 pub mod order;
 pub mod policy;
 pub mod rng;

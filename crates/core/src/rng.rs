@@ -30,6 +30,8 @@ pub enum Purpose {
     Check = 8,
     /// What a simulated broker decides by chance.
     Broker = 9,
+    /// Starts of fits.
+    Regime = 10,
 }
 
 /// Philox4x32-10 of a 128-bit counter under a 64-bit key.

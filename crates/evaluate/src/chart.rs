@@ -50,13 +50,44 @@ const COLOURS: [RGBColor; 8] = [
     RGBColor(150, 130, 60),
 ];
 
+const SHADES: [RGBColor; 6] = [
+    RGBColor(214, 234, 248),
+    RGBColor(250, 215, 190),
+    RGBColor(220, 240, 215),
+    RGBColor(240, 205, 215),
+    RGBColor(245, 240, 200),
+    RGBColor(225, 215, 240),
+];
+
 /// Lines over time.
 ///
 /// # Errors
 /// When the drawing library refuses.
 pub fn lines(style: &Style<'_>, time: &[UnixNanos], lines: &[Line<'_>]) -> Result<String, ChartError> {
+    shaded(style, time, lines, &Shades { names: &[], labels: &[] })
+}
+
+/// Which state each stamp is in, drawn as the background.
+#[derive(Debug, Clone, Copy)]
+pub struct Shades<'a> {
+    /// Names of the states.
+    pub names: &'a [String],
+    /// Index of the state, one a stamp; none for no shade.
+    pub labels: &'a [Option<u8>],
+}
+
+/// Lines over time, with the background shaded by state.
+///
+/// # Errors
+/// When the drawing library refuses.
+pub fn shaded(
+    style: &Style<'_>,
+    time: &[UnixNanos],
+    lines: &[Line<'_>],
+    shades: &Shades<'_>,
+) -> Result<String, ChartError> {
     let mut svg = String::new();
-    draw_lines(&mut svg, style, time, lines)
+    draw_lines(&mut svg, style, time, lines, shades)
         .map_err(|e| ChartError { title: style.title.to_owned(), reason: e.to_string() })?;
     Ok(svg)
 }
@@ -66,9 +97,10 @@ fn draw_lines(
     style: &Style<'_>,
     time: &[UnixNanos],
     lines: &[Line<'_>],
+    shades: &Shades<'_>,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
-    let has_legend = lines.len() > 1 && !style.filled;
+    let has_legend = lines.len() > 1 && !style.filled || !shades.names.is_empty();
     let step = time.len().div_ceil(MAX_POINTS).max(1);
     let picked = || (0..time.len()).step_by(step).chain(time.len().checked_sub(1).filter(|l| l % step != 0));
     let shown = |v: f64| if style.logarithmic { libm::log10(v.max(1e-9)) } else { v };
@@ -114,6 +146,18 @@ fn draw_lines(
         .y_desc(style.unit)
         .label_style(("sans-serif", 11))
         .draw()?;
+    // Neighbours in one state make one rectangle.
+    let mut from = 0;
+    for run in shades.labels.chunk_by(|a, b| a == b) {
+        let until = (from + run.len()).min(time.len().saturating_sub(1));
+        if let Some(state) = run[0]
+            && from < until
+        {
+            let corners = [(seconds(from), low - margin), (seconds(until), top)];
+            chart.draw_series([Rectangle::new(corners, shade(state).filled())])?;
+        }
+        from += run.len();
+    }
     for (line, colour) in lines.iter().zip(COLOURS.iter().cycle()) {
         let points: Vec<(f64, f64)> = picked()
             .filter_map(|i| Some((seconds(i), shown(*line.values.get(i)?))))
@@ -135,11 +179,21 @@ fn draw_lines(
             root.draw(&PathElement::new(vec![(x, y), (x + 14, y)], colour.stroke_width(2)))?;
             root.draw(&Text::new(line.name.to_owned(), (x + 20, y - 5), ("sans-serif", 11).into_font()))?;
         }
+        for (row, name) in (0u8..).zip(shades.names) {
+            let (x, y) = ((SIZE.0 - LEGEND) as i32 + 6, 40 + 18 * (lines.len() as i32 + i32::from(row)));
+            root.draw(&Rectangle::new([(x, y - 5), (x + 14, y + 5)], shade(row).filled()))?;
+            root.draw(&Text::new(name.clone(), (x + 20, y - 5), ("sans-serif", 11).into_font()))?;
+        }
     }
     root.present()?;
     drop(chart);
     drop(root);
     Ok(())
+}
+
+/// The background of a state.
+fn shade(state: u8) -> RGBColor {
+    SHADES[usize::from(state) % SHADES.len()]
 }
 
 /// A table of monthly returns as coloured cells, a row a year.

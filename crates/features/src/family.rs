@@ -11,11 +11,7 @@ use crate::window::ratio;
 /// Most raw values or features of one family.
 pub const MAX_OUTPUTS: usize = 3;
 
-/// A running indicator.
-pub trait Indicator: Send {
-    /// Takes the next bar and writes the raw values; false while warming up, when `out` means nothing.
-    fn push(&mut self, bar: &Bar, out: &mut [f64]) -> bool;
-}
+pub use cambist_core::indicator::Indicator;
 
 /// A parameter: name and default.
 pub type Parameter = (&'static str, f64);

@@ -3,10 +3,9 @@
 //!
 //! The batch is the stream run over a column, so there is one piece of arithmetic. What makes a stream begun anywhere
 //! equal to the batch is that nothing remembers further back than it says: windows are recomputed, never cancelled,
-//! and recursive averages restart at fixed UTC anchors ([`anchored`]). A row exists only once every column is warmed
+//! and recursive averages restart at fixed UTC anchors ([`cambist_core::indicator`]). A row exists only once every column is warmed
 //! up; a bar of a longer timeframe is seen from its end on.
 
-pub mod anchored;
 pub mod family;
 pub mod indicators;
 pub mod normaliser;

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use cambist_core::aggregate::Aggregator;
+use cambist_core::indicator::Anchored;
 use cambist_core::{Bar, MarketTape, Timeframe};
 
-use crate::anchored::Anchored;
 use crate::family::{Indicator, MAX_OUTPUTS};
 use crate::spec::{FeatureError, FeatureSpec};
 

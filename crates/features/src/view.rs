@@ -73,6 +73,23 @@ impl FeatureView {
         Self { values, ..self }
     }
 
+    /// The same with further columns at the end: `rows` says their values at a row, or None while they warm up.
+    #[must_use]
+    pub fn with_columns<'a>(mut self, names: &[String], rows: impl Fn(usize) -> Option<&'a [f32]>) -> Self {
+        let (width, more) = (self.width(), names.len());
+        let mut values = Vec::with_capacity(self.n_rows() * (width + more));
+        for row in 0..self.n_rows() {
+            values.extend_from_slice(&self.values[row * width..(row + 1) * width]);
+            match rows(row) {
+                Some(own) => values.extend_from_slice(own),
+                None => values.resize(values.len() + more, 0.0),
+            }
+            self.ready[row] &= rows(row).is_some();
+        }
+        self.names.extend_from_slice(names);
+        Self { values, ..self }
+    }
+
     /// Number of columns.
     #[inline]
     #[must_use]

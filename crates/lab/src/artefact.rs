@@ -7,6 +7,7 @@ use cambist_evaluate::windows::Fold;
 use cambist_execution::{BrokerRules, EngineRules};
 use cambist_features::Normaliser;
 use cambist_policy::{ActorCritic, ActorCriticSpec, weights};
+use cambist_regime::RegimeModel;
 use cambist_runs::{RunFolder, artefact};
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +48,8 @@ pub struct Artefact {
     pub decision: DecisionRules,
     /// Costs and account it was trained under.
     pub execution: ExecutionRules,
+    /// Which market is this, fitted on the training window.
+    pub regime: Option<RegimeModel>,
     /// Its windows.
     pub fold: Fold,
     /// Fingerprint of the bars.

@@ -22,6 +22,7 @@ pub fn env(layers: &Layers, machine: &Machine) -> Result<EnvReport, LabError> {
     let config = Config::validate(layers.resolve()?)?;
     let market = Market::prepare(&config, &machine.data)?;
     let fold = config.folds(market.whole())?.remove(0);
+    let market = market.with_regimes(&config, &fold)?;
     let spec = market.training_spec(&config, &fold)?;
     let env = MarketEnv::new(spec, N_ENVS, 0, AutoReset::SameStep)?;
     let make = || Box::new(env.clone()) as Box<dyn BatchedEnv>;

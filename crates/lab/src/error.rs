@@ -59,6 +59,12 @@ pub enum LabError {
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] cambist_store::FileError),
+    /// No regimes asked for.
+    #[error("the config asks for no regimes: set regime.kind to rules, hmm or changes")]
+    NoRegime,
+    /// A regime model.
+    #[error(transparent)]
+    Regime(#[from] cambist_regime::RegimeError),
     /// Bars that a broker's terms do not fit.
     #[error(transparent)]
     Feed(#[from] cambist_execution::FeedError),

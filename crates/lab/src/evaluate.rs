@@ -126,6 +126,11 @@ pub fn evaluate(
     let config = Config::validate(artefact.config.clone())?;
     let market = Market::prepare(&config, &machine.data)?;
     same("data fingerprint", &artefact.data_fingerprint, &market.fingerprint)?;
+    let with_regimes = |market: Market| match &artefact.regime {
+        Some(model) => market.with_regime_model(&config, model.clone()),
+        None => Ok(market),
+    };
+    let market = with_regimes(market)?;
     same("features", &format!("{:?}", artefact.normaliser.names), &format!("{:?}", market.features.names))?;
     let fold = artefact.fold;
     let (market, span, openings) = match window {
@@ -136,7 +141,7 @@ pub fn evaluate(
             let from = config.sealed_from.ok_or(LabError::NothingSealed)?;
             let bars = format!("{} {} from {from}", config.raw.data.symbol, config.raw.data.venue);
             let before = Registry::open(&run.root())?.open_sealed(&run.name(), &bars, clock.now())?;
-            let whole = Market::unsealed(&config, &machine.data)?;
+            let whole = with_regimes(Market::unsealed(&config, &machine.data)?)?;
             let span = Span { from, until: whole.whole().until };
             (whole, span, Some(before))
         }

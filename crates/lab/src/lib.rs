@@ -14,6 +14,7 @@ mod execution;
 pub mod learning;
 pub mod ledger;
 pub mod market;
+pub mod regime;
 pub mod run;
 pub mod seeds;
 pub mod train;

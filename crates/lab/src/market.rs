@@ -11,6 +11,7 @@ use cambist_features::{FeatureView, Normaliser};
 use cambist_market::{EpisodeLength, EpisodePlan, Execution, MarketEnv, MarketError, MarketSpec, Starts};
 use cambist_policy::ActorCritic;
 use cambist_ppo::{TrainError, Trainer, TrainerSpec};
+use cambist_regime::{RegimeModel, RegimeView};
 use cambist_risk::Limits;
 
 use crate::config::{Config, DataSource};
@@ -28,6 +29,17 @@ pub struct Market {
     pub execution: Execution,
     /// The bars' fingerprint.
     pub fingerprint: String,
+    /// Which market is this, once it is fitted on a fold's training window.
+    pub regime: Option<Arc<Regimes>>,
+}
+
+/// A model of regimes, and what it says of the bars.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Regimes {
+    /// The model.
+    pub model: RegimeModel,
+    /// Probabilities and labels.
+    pub view: RegimeView,
 }
 
 impl Market {
@@ -75,7 +87,35 @@ impl Market {
         let features = FeatureView::compute(&config.features, &tape)?;
         let fingerprint = tape.fingerprint();
         let execution = execution(config, &tape, data_folder)?;
-        Ok(Self { tape: Arc::new(tape), features: Arc::new(features), execution, fingerprint })
+        Ok(Self { tape: Arc::new(tape), features: Arc::new(features), execution, fingerprint, regime: None })
+    }
+
+    /// The same market with the regimes that `config` asks for, fitted on the training window of `fold`; their
+    /// probabilities are columns of the features if the config says so.
+    ///
+    /// # Errors
+    /// When the model cannot be fitted.
+    pub fn with_regimes(&self, config: &Config, fold: &Fold) -> Result<Self, LabError> {
+        let Some(request) = &config.regime else { return Ok(self.clone()) };
+        let rows = self.rows("train", "train_until", fold.train)?;
+        let model = RegimeModel::fit(request, &self.tape.slice(rows))?;
+        self.with_regime_model(config, model)
+    }
+
+    /// The same with a model that was fitted before.
+    ///
+    /// # Errors
+    /// When it was fitted on other bars.
+    pub fn with_regime_model(&self, config: &Config, model: RegimeModel) -> Result<Self, LabError> {
+        let view = model.view(&self.tape)?;
+        let mut market = self.clone();
+        if config.raw.regime.observe {
+            let names: Vec<String> = view.names.iter().map(|name| format!("regime.{name}")).collect();
+            let extended = self.features.as_ref().clone().with_columns(&names, |row| view.at(row));
+            market.features = Arc::new(extended);
+        }
+        market.regime = Some(Arc::new(Regimes { model, view }));
+        Ok(market)
     }
 
     /// Bars, after the first whose features are ready, at whose close a decision over `window` rows has none: outages

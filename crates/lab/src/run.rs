@@ -68,8 +68,11 @@ pub fn run(
     if let LearnerChoice::Tensor(choice) = config.trainer(1).learner {
         choice.open()?;
     }
-    for fold in &folds {
-        rehearse(&config, &market, fold)?;
+    // Regimes are fitted on each fold's own training window.
+    let markets: Vec<Market> =
+        folds.iter().map(|fold| market.with_regimes(&config, fold)).collect::<Result<_, _>>()?;
+    for (fold, market) in folds.iter().zip(&markets) {
+        rehearse(&config, market, fold)?;
     }
     let folder = RunFolder::create(&machine.runs, &config.raw.run.name, clock.now())?;
     folder.write("config.toml", &written(&config)?)?;
@@ -91,10 +94,10 @@ pub fn run(
     };
     let (mut tracks, mut scores): (Vec<Track>, _) = (Vec::new(), Vec::new());
     let (mut artefact_hash, mut stopped) = (String::new(), false);
-    for (index, fold) in folds.iter().enumerate() {
+    for (index, (fold, market)) in folds.iter().zip(&markets).enumerate() {
         let place = (index, folds.len());
-        let trained = train(&config, &market, fold, place, machine.n_threads, clock, &mut logged)?;
-        let artefact = artefact_of(&config, &market, fold, &trained);
+        let trained = train(&config, market, fold, place, machine.n_threads, clock, &mut logged)?;
+        let artefact = artefact_of(&config, market, fold, &trained);
         artefact_hash = artefact.save(&trained.agent, &folder.artefact())?;
         if folds.len() > 1 {
             artefact.save(&trained.agent, &folder.path().join(format!("folds/{index:02}")))?;
@@ -108,7 +111,7 @@ pub fn run(
             "artefact": artefact_hash,
         });
         folder.log(clock.now(), "trained", &trained_event)?;
-        let fold_tracks = test_tracks(&config, &market, &trained, fold)?;
+        let fold_tracks = test_tracks(&config, market, &trained, fold)?;
         scores.extend(scorecards(&fold_tracks));
         if tracks.is_empty() {
             tracks = fold_tracks;
@@ -183,6 +186,7 @@ fn artefact_of(config: &Config, market: &Market, fold: &Fold, trained: &Trained)
             Execution::Short(engine) => ExecutionRules::Short(*engine.rules()),
             Execution::Full(full) => ExecutionRules::Broker(full.rules.as_ref().clone()),
         },
+        regime: market.regime.as_ref().map(|regimes| regimes.model.clone()),
         fold: *fold,
         data_fingerprint: market.fingerprint.clone(),
         steps: trained.steps,

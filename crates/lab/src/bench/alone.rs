@@ -39,6 +39,7 @@ pub fn environment(
     let config = Config::validate(layers.resolve()?)?;
     let market = Market::prepare(&config, &machine.data)?;
     let fold = config.folds(market.whole())?.remove(0);
+    let market = market.with_regimes(&config, &fold)?;
     let n_bars = market.rows("train", "train_until", fold.train)?.len();
     let spec = market.training_spec(&config, &fold)?;
     let share = N_ENVS.div_ceil(machine.n_threads).max(1);

@@ -112,6 +112,7 @@ fn shape(config: &Config, machine: &Machine) -> Result<ActorCriticSpec, LabError
 fn trainer(config: &Config, machine: &Machine, n_threads: usize) -> Result<Trainer, LabError> {
     let market = Market::prepare(config, &machine.data)?;
     let fold = config.folds(market.whole())?.remove(0);
+    let market = market.with_regimes(config, &fold)?;
     let spec = market.training_spec(config, &fold)?;
     Ok(market_trainer(&spec, config.trainer(n_threads), None)?)
 }

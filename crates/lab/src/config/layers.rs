@@ -142,7 +142,9 @@ impl Layers {
                 "default".to_owned()
             }
         };
-        let explained = known_fields().into_iter().map(|known| Explained {
+        // A section that may be left out, and is, explains nothing.
+        let there = |known: &Known| known.field.split('.').next().is_some_and(|s| resolved.contains_key(s));
+        let explained = known_fields().into_iter().filter(there).map(|known| Explained {
             value: get(&resolved, &known.field).map_or(String::new(), ToString::to_string),
             origin: origin(&known.field),
             unit: known.unit,

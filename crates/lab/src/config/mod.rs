@@ -64,6 +64,9 @@ pub enum ConfigError {
     /// An instrument or terms that make no sense.
     #[error("broker: {0}")]
     Instrument(cambist_execution::InstrumentError),
+    /// A regime model that makes no sense.
+    #[error(transparent)]
+    Regime(cambist_regime::RegimeError),
     /// How money moves is not said, or said twice.
     #[error("{found}: write either [execution], the short form, or [broker], the full model")]
     Execution {

@@ -4,6 +4,7 @@
 
 mod broker;
 mod learning;
+mod regime;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,8 @@ pub use broker::{BooksName, LevelsName, RawBroker, ShortfallName, SizingName, Sp
 pub use learning::{
     Activation, DeviceName, LearnerName, OnNotFinite, PrecisionName, RawNetwork, RawPpo, Schedule, Trunk,
 };
+
+pub use regime::{RawRegime, RegimeName};
 
 /// A whole experiment.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -25,6 +28,9 @@ pub struct RawConfig {
     /// What the agent sees of them.
     #[serde(default)]
     pub features: RawFeatures,
+    /// Which market is this: fitted on the training window.
+    #[serde(default)]
+    pub regime: RawRegime,
     /// What is learned from, chosen by, judged on, and sealed.
     pub windows: RawWindows,
     /// Folds that walk forward instead of one test window.

@@ -4,6 +4,7 @@ use cambist_core::{BasisPoints, InstrumentId, Timeframe, UnixNanos};
 use cambist_data::synth::{GeometricBrownian, HestonJumps, OrnsteinUhlenbeck, SynthKind, SynthRequest};
 use cambist_decide::{ActionKind, DecisionRules, Sizing};
 use cambist_execution::{CostModel, EngineRules};
+use cambist_regime::{Labeller, RegimeKind, RegimeRequest};
 use cambist_risk::Limits;
 
 use super::network::check_network;
@@ -183,6 +184,34 @@ pub(super) fn decision(raw: &RawConfig, execution: &ExecutionSetup) -> Result<De
         window: raw.features.window,
         flat_when_blind: true,
     })
+}
+
+pub(super) fn regime(raw: &RawConfig, bars: Timeframe) -> Result<Option<RegimeRequest>, ConfigError> {
+    let r = &raw.regime;
+    let kind = match r.kind {
+        raw::RegimeName::None => return Ok(None),
+        raw::RegimeName::Rules => RegimeKind::Rules,
+        raw::RegimeName::Hmm => RegimeKind::Hmm,
+        raw::RegimeName::Changes => RegimeKind::Changes,
+    };
+    let request = RegimeRequest {
+        kind,
+        timeframe: match r.timeframe.as_str() {
+            "" => bars,
+            text => timeframe("regime.timeframe", text)?,
+        },
+        n_states: r.n_states,
+        n_restarts: r.n_restarts,
+        seed: raw.run.seed,
+        n_bars: r.n_bars,
+        trend_t: r.trend_t,
+        hysteresis: r.hysteresis,
+        mean_run: r.mean_run,
+        recent: r.recent,
+        labeller: Labeller { enter: r.enter, dwell: r.dwell },
+    };
+    request.validate(bars).map_err(ConfigError::Regime)?;
+    Ok(Some(request))
 }
 
 pub(super) fn check_ppo(raw: &RawConfig) -> Result<(), ConfigError> {

@@ -9,13 +9,14 @@ use cambist_execution::EngineRules;
 use cambist_features::{FeatureSpec, FeatureStream};
 use cambist_market::{EpisodeLength, EpisodePlan, Reward, Starts};
 use cambist_ppo::{PpoConfig, TrainerSpec};
+use cambist_regime::RegimeRequest;
 
 use super::ConfigError;
 use super::broker::BrokerSetup;
 use super::network::{learner, trunk};
 use super::raw::{self, RawConfig};
 use super::sections::{
-    bounded, check_ppo, date, decision, execution, needed_date, refuse, require, source, timeframe,
+    bounded, check_ppo, date, decision, execution, needed_date, refuse, regime, require, source, timeframe,
 };
 
 /// Where bars come from.
@@ -68,6 +69,8 @@ pub struct Config {
     pub decision: DecisionRules,
     /// Costs and account.
     pub execution: ExecutionSetup,
+    /// Which market is this, if it is asked.
+    pub regime: Option<RegimeRequest>,
     /// Episodes of the training.
     pub plan: EpisodePlan,
     /// Reward.
@@ -132,6 +135,7 @@ impl Config {
         )?;
         let execution = execution(&raw)?;
         let decision = decision(&raw, &execution)?;
+        let regime = regime(&raw, timeframe)?;
         check_ppo(&raw)?;
         let plan = EpisodePlan {
             starts: if raw.episode.random_start { Starts::Random } else { Starts::First },
@@ -155,6 +159,7 @@ impl Config {
             sealed_from,
             decision,
             execution,
+            regime,
             plan,
             reward,
             raw,

@@ -1,12 +1,16 @@
-//! Recursive state that restarts at fixed anchors (invariant 3).
+//! Running indicators, and recursive state that restarts at fixed anchors (invariant 3).
 //!
 //! Time is cut into segments of a fixed number of bar lengths since the epoch. Within segment *i* the value comes from
 //! a state that was fed every bar since the beginning of segment *i − 1* and none before. So it is the same for every
 //! stream that begins at or before that beginning, and there is no value for one that has not seen it.
 
-use cambist_core::{Bar, Timeframe};
+use crate::{Bar, Timeframe};
 
-use crate::family::Indicator;
+/// A running indicator.
+pub trait Indicator: Send {
+    /// Takes the next bar and writes the raw values; false while warming up, when `out` means nothing.
+    fn push(&mut self, bar: &Bar, out: &mut [f64]) -> bool;
+}
 
 /// Runs two copies of an indicator, one a segment ahead in age.
 pub struct Anchored {

@@ -1,0 +1,17 @@
+//! Which market is this: rules, a hidden Markov model, change points. Fitted on the training window; what is said of a bar
+//! uses that bar and those before it, filtered and never smoothed.
+//!
+//! Recursive state restarts at fixed UTC anchors ([`cambist_core::indicator`]), so that a stream begun at any earlier bar
+//! gives the batch's bits. Labels do not swap between fits: states are ordered by volatility.
+
+pub mod changes;
+pub mod hmm;
+pub mod label;
+mod model;
+pub mod rules;
+
+pub use changes::{ChangeModel, Changes};
+pub use hmm::{Fit, GaussianHmm, HmmFilter};
+pub use label::Labeller;
+pub use model::{RegimeError, RegimeKind, RegimeModel, RegimeRequest, RegimeView};
+pub use rules::TrendRules;
