@@ -39,6 +39,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Run a rule or a trained policy over a grid of parameters.
+    Backtest(BacktestArgs),
     /// Say what trading costs under a config.
     Costs {
         #[command(subcommand)]
@@ -64,6 +66,48 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: BenchCommand,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BacktestArgs {
+    /// Data and execution: a TOML config; the built-in regime market if left out.
+    pub(crate) config: Option<PathBuf>,
+    /// Overrides a field: section.name=value; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// The rule: sma_cross (fast, slow), momentum (n), donchian (n), reversion (n, k).
+    #[arg(long, conflicts_with = "run", required_unless_present = "run")]
+    pub(crate) rule: Option<String>,
+    /// A run's folder, its name, or `latest`: its policy instead of a rule, on its own config.
+    #[arg(long, conflicts_with_all = ["config", "set"])]
+    pub(crate) run: Option<String>,
+    /// An axis: name=1,2,3 or name=from:to:step, of a parameter of the rule or a config field; may be repeated.
+    #[arg(long, value_name = "NAME=VALUES")]
+    pub(crate) grid: Vec<String>,
+    /// A rule that is never short.
+    #[arg(long)]
+    pub(crate) long_only: bool,
+    /// First day; the first bar if left out.
+    #[arg(long)]
+    pub(crate) from: Option<String>,
+    /// Day after the last; the last bar that is not sealed if left out.
+    #[arg(long)]
+    pub(crate) until: Option<String>,
+    /// return, sharpe, drawdown, trades, held or costs.
+    #[arg(long, default_value = "sharpe")]
+    pub(crate) sort: String,
+    /// Rows of the table.
+    #[arg(long, default_value_t = 20)]
+    pub(crate) top: usize,
+    /// Step every combination through the environment, even where the fast path gives the same.
+    #[arg(long)]
+    pub(crate) by_environment: bool,
+    /// Folder for results.csv, results.html, heatmap.svg, equity.svg and trades.parquet.
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+    /// Results as JSON, one combination a line, in the grid's order, and no progress.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -159,6 +203,8 @@ pub(crate) enum BenchCommand {
         #[command(flatten)]
         args: BenchArgs,
     },
+    /// Sixteen moving-average strategies over the bars of a config, by the fast path.
+    Backtest(BenchArgs),
     /// The network alone: forward, backward, step.
     Net(BenchArgs),
     /// One thread against all; 16 environments; 65,536 environments.

@@ -26,6 +26,9 @@ pub(crate) fn run(command: &BenchCommand, machine: &MachineArgs) -> anyhow::Resu
             let repeats = repeats(&args.how)?;
             ("env", bench::environment(&layers(args)?, &machine, *change, repeats, &clock)?, &args.how)
         }
+        BenchCommand::Backtest(args) => {
+            ("backtest", bench::backtests(&layers(args)?, &machine, repeats(&args.how)?, &clock)?, &args.how)
+        }
         BenchCommand::Net(args) => {
             ("net", bench::network(&layers(args)?, &machine, repeats(&args.how)?, &clock)?, &args.how)
         }

@@ -1,6 +1,7 @@
 //! The command line: words to functions of the lab, and what they return to text. Nothing is computed here.
 
 mod args;
+mod backtest;
 mod bench;
 mod check;
 mod config;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         Command::Train(args) => train::train(&args, &cli.machine),
         Command::Evaluate(args) => train::evaluate(&args, &cli.machine),
         Command::Config { command } => config::run(&command),
+        Command::Backtest(args) => backtest::run(&args, &cli.machine),
         Command::Costs { command } => costs::run(&command, &cli.machine),
         Command::Regime { command } => regime::run(&command, &cli.machine),
         Command::Data { command } => data::run(*command, &cli.machine),

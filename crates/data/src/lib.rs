@@ -10,6 +10,7 @@ pub mod import;
 pub mod resample;
 pub mod store;
 pub mod synth;
+pub mod table;
 
 pub use check::{Choices, Report};
 pub use error::DataError;

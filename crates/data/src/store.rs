@@ -6,6 +6,8 @@
 
 mod parquet;
 
+pub(crate) use parquet::write as write_columns;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 

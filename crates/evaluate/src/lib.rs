@@ -4,6 +4,7 @@
 //! against a published or independently computed value.
 
 pub mod chart;
+pub mod heat;
 pub mod judgement;
 pub mod metrics;
 pub mod report;

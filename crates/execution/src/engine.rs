@@ -20,6 +20,18 @@ pub struct BarPrices {
     pub close: f64,
 }
 
+impl BarPrices {
+    /// Those of row `row` of `tape`.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    #[inline]
+    #[must_use]
+    pub fn of(tape: &cambist_core::MarketTape, row: usize) -> Self {
+        Self { open: tape.open[row], high: tape.high[row], low: tape.low[row], close: tape.close[row] }
+    }
+}
+
 /// Rules of the account.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EngineRules {

@@ -15,12 +15,14 @@ use crate::config::Config;
 use crate::error::LabError;
 use crate::market::Market;
 
-/// Steps `env` (one account) to its end; `act` sees the observation and the row, and writes the action.
+/// Steps `env` (one account) to its end; `act` sees the observation and the row, and writes the action; `watch` sees the account
+/// after every step, and before the first.
 pub fn backtest(
     env: &mut MarketEnv,
     tape: &MarketTape,
     name: &str,
     mut act: impl FnMut(&[f32], usize, &mut [f32]),
+    mut watch: impl FnMut(&Snapshot),
 ) -> Track {
     let mut storage = StepStorage::for_env(env);
     env.reset(0, &mut storage.observations);
@@ -34,12 +36,16 @@ pub fn backtest(
         traded: Vec::new(),
         ruined: false,
     };
-    note(&mut track, tape, &env.snapshot(0));
+    let first = env.snapshot(0);
+    watch(&first);
+    note(&mut track, tape, &first);
     let mut action = vec![0.0; env.action_spec().width()];
     while storage.ends[0] == End::Running {
         act(&storage.observations, env.snapshot(0).row, &mut action);
         env.step(&action, &mut storage.buffers());
-        note(&mut track, tape, &env.snapshot(0));
+        let snapshot = env.snapshot(0);
+        watch(&snapshot);
+        note(&mut track, tape, &snapshot);
     }
     track.ruined = storage.ends[0] == End::Terminated;
     // What is left of a ruined account stays as it is to the window's end, so that every track covers the same bars.
@@ -65,13 +71,15 @@ pub fn backtest_policy(
     agent: &ActorCritic,
     mode: ActionMode,
     name: &str,
+    watch: impl FnMut(&Snapshot),
 ) -> Track {
     let mut policy = Runner::new(agent.clone(), 1, mode, 0);
     let mut allowed = vec![true; env.mask_width()];
     env.masks(&mut allowed);
-    backtest(env, tape, name, |observation, _, action| {
+    let act = |observation: &[f32], _: usize, action: &mut [f32]| {
         policy.act(observation, (!allowed.is_empty()).then_some(&allowed), action);
-    })
+    };
+    backtest(env, tape, name, act, watch)
 }
 
 /// `agent` through `rows` of `market`, acting as `config` says.
@@ -87,5 +95,5 @@ pub fn backtest_window(
     name: &str,
 ) -> Result<Track, LabError> {
     let mut env = market.once(config, normaliser, rows, false)?;
-    Ok(backtest_policy(&mut env, &market.tape, agent, config.action_mode(), name))
+    Ok(backtest_policy(&mut env, &market.tape, agent, config.action_mode(), name, |_| ()))
 }

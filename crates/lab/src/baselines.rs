@@ -34,7 +34,7 @@ pub fn baselines(
     let tape = &market.tape;
     let run = |name: &str, rule: &mut dyn FnMut(usize) -> f64| -> Result<Track, LabError> {
         let mut env = market.once(config, normaliser, rows.clone(), true)?;
-        Ok(backtest(&mut env, tape, name, |_, row, action| action[0] = rule(row) as f32))
+        Ok(backtest(&mut env, tape, name, |_, row, action| action[0] = rule(row) as f32, |_| ()))
     };
     let hold = run(HOLD, &mut |_| 1.0)?;
     let share = volatility_share(policy, &hold);

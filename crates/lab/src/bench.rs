@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::error::LabError;
 use crate::run::Machine;
 
-pub use alone::{environment, import, network};
+pub use alone::{backtests, environment, import, network};
 pub use training::{PhaseSeconds, memory, ppo, scaling};
 
 /// One thing measured several times.

@@ -62,6 +62,9 @@ pub enum LabError {
     /// No regimes asked for.
     #[error("the config asks for no regimes: set regime.kind to rules, hmm or changes")]
     NoRegime,
+    /// A sweep that cannot be.
+    #[error(transparent)]
+    Sweep(#[from] crate::sweep::SweepError),
     /// A regime model.
     #[error(transparent)]
     Regime(#[from] cambist_regime::RegimeError),

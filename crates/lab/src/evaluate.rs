@@ -150,7 +150,7 @@ pub fn evaluate(
     let rows = market.rows(window.name(), field, span)?;
     let normaliser = Arc::new(artefact.normaliser);
     let mut env = market.once(&config, &normaliser, rows.clone(), false)?;
-    let policy = backtest_policy(&mut env, &market.tape, &agent, artefact.action_mode, "policy");
+    let policy = backtest_policy(&mut env, &market.tape, &agent, artefact.action_mode, "policy", |_| ());
     let tracks = [vec![policy.clone()], baselines(&config, &market, &normaliser, rows, &policy)?].concat();
     let suffix = format!("-{}", window.name());
     let judging = Judging {

@@ -17,6 +17,7 @@ pub mod market;
 pub mod regime;
 pub mod run;
 pub mod seeds;
+pub mod sweep;
 pub mod train;
 pub mod view;
 

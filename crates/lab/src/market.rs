@@ -200,6 +200,27 @@ impl Market {
         Ok(self.spec(config, &normaliser, config.decision, config.plan, rows))
     }
 
+    /// Decision rules that take any target at leverage 1.
+    #[must_use]
+    pub(crate) fn free_decision(config: &Config) -> DecisionRules {
+        DecisionRules {
+            action: ActionKind::Continuous,
+            dead_band: 0.0,
+            leverage: 1.0,
+            flat_when_blind: false,
+            limits: Limits { max_exposure: config.decision.limits.max_exposure.max(1.0) },
+            ..config.decision
+        }
+    }
+
+    /// The same bars and features, traded as `config` says.
+    ///
+    /// # Errors
+    /// When the tape lacks what the broker's terms need.
+    pub(crate) fn with_execution(&self, config: &Config, data_folder: &Path) -> Result<Self, LabError> {
+        Ok(Self { execution: execution(config, &self.tape, data_folder)?, ..self.clone() })
+    }
+
     /// One account that lives through `rows` once, from the first to the last; `free_targets` takes any target at leverage 1, for
     /// rules that are no policy.
     ///
@@ -212,17 +233,7 @@ impl Market {
         rows: std::ops::Range<usize>,
         free_targets: bool,
     ) -> Result<MarketEnv, LabError> {
-        let decision = match free_targets {
-            true => DecisionRules {
-                action: ActionKind::Continuous,
-                dead_band: 0.0,
-                leverage: 1.0,
-                flat_when_blind: false,
-                limits: Limits { max_exposure: config.decision.limits.max_exposure.max(1.0) },
-                ..config.decision
-            },
-            false => config.decision,
-        };
+        let decision = if free_targets { Self::free_decision(config) } else { config.decision };
         let plan = EpisodePlan { starts: Starts::First, length: EpisodeLength::ToEnd };
         let mut spec = self.spec(config, normaliser, decision, plan, rows);
         if free_targets {

@@ -116,7 +116,11 @@ impl Execution {
     ) -> (f64, bool) {
         match (self, books) {
             (Self::Short(engine), Books::Short(ledger)) => {
-                live_short(engine, ledger, path, tape, row, target, view)
+                let next = row + 1;
+                let bar = BarPrices::of(tape, next);
+                let closed = (tape.open_time[next] - tape.close_time(row).0) as f64 * 1e-9;
+                let seconds = [closed, f64::from(tape.timeframe.seconds())];
+                live_short(engine, ledger, path, &bar, seconds, target, view)
             }
             (Self::Full(full), Books::Full(client)) => full.live(client, path, row, target, view),
             _ => (view.held_target, false),
@@ -167,35 +171,28 @@ impl Books {
     }
 }
 
-/// The short form: order at the open, carry to the close.
+/// A bar in the short form: the order that leads to `target` fills at the open, the position is carried to the close.
+/// `seconds` lie between the last close and the open, and between open and close. Returns the target that is held then, and
+/// whether the account is ruined.
 #[inline]
-fn live_short(
+pub fn live_short(
     engine: &Engine,
     ledger: &mut Ledger<1>,
     path: &DecisionPath,
-    tape: &MarketTape,
-    row: usize,
+    bar: &BarPrices,
+    seconds: [f64; 2],
     target: f64,
     view: &AccountView,
 ) -> (f64, bool) {
     let order = path.order(target, view);
-    let next = row + 1;
-    let bar = BarPrices {
-        open: tape.open[next],
-        high: tape.high[next],
-        low: tape.low[next],
-        close: tape.close[next],
-    };
-    let closed = (tape.open_time[next] - tape.close_time(row).0) as f64 * 1e-9;
-    engine.accrue(ledger, 0, closed);
+    engine.accrue(ledger, 0, seconds[0]);
     let mut held_target = view.held_target;
     if let Some(order) = order {
         engine.open(ledger, order, bar.open);
         // A purchase that the cash cuts to nothing holds nothing.
         held_target = if ledger.position(0).units == 0.0 { 0.0 } else { target };
     }
-    let seconds = f64::from(tape.timeframe.seconds());
-    (held_target, engine.carry(ledger, 0, &bar, seconds))
+    (held_target, engine.carry(ledger, 0, bar, seconds[1]))
 }
 
 impl FullExecution {

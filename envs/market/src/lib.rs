@@ -20,7 +20,7 @@ use cambist_execution::CostSplit;
 
 pub use episode::{EpisodeLength, EpisodePlan, Starts};
 use execution::Books;
-pub use execution::{Execution, FullExecution};
+pub use execution::{Execution, FullExecution, live_short};
 pub use reward::{OwnReward, Reward};
 
 /// What every environment of a batch shares.
@@ -107,6 +107,8 @@ pub struct Snapshot {
     pub row: usize,
     /// Equity.
     pub equity: f64,
+    /// Units held, signed.
+    pub units: f64,
     /// Value of the position over equity, signed.
     pub exposure: f64,
     /// Costs paid since the episode began.
@@ -177,6 +179,7 @@ impl MarketEnv {
         Snapshot {
             row: course.row,
             equity: view.equity,
+            units: view.units,
             exposure: if view.equity > 0.0 { view.units * view.price / view.equity } else { 0.0 },
             costs: paid.costs,
             financing: paid.financing,

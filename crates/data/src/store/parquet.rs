@@ -77,7 +77,7 @@ pub(super) fn write_truth(tape: &MarketTape, truth: &Truth, folder: &Path) -> Re
     write(columns, &folder.join(TRUTH))
 }
 
-fn write(columns: Vec<Column>, path: &Path) -> Result<(), DataError> {
+pub(crate) fn write(columns: Vec<Column>, path: &Path) -> Result<(), DataError> {
     let n_rows = columns.first().map_or(0, Column::len);
     let failed =
         |e: polars::error::PolarsError| DataError::Write { path: path.to_owned(), reason: e.to_string() };

@@ -18,6 +18,7 @@ use crate::config::{Config, Layers};
 use crate::error::LabError;
 use crate::market::Market;
 use crate::run::Machine;
+use crate::sweep::{Axis, Prepared, RuleKind, Sort, Subject, SweepRequest};
 
 /// Environments side by side when the environment is alone.
 const N_ENVS: usize = 64;
@@ -181,6 +182,39 @@ pub fn network(
         Reading::new("network alone", "rows/s", speeds, note),
         Reading::new("network, share of multiply-add peak", "%", shares, ""),
     ])
+}
+
+/// Sixteen moving-average strategies on the bars of `layers`, averages, fees, slippage and Sharpe ratios reckoned inside.
+///
+/// # Errors
+/// When the data or the config make no sense.
+pub fn backtests(
+    layers: &Layers,
+    machine: &Machine,
+    repeats: usize,
+    clock: &dyn Clock,
+) -> Result<Vec<Reading>, LabError> {
+    let axis = |text: &str| text.parse::<Axis>();
+    let request = SweepRequest {
+        subject: Subject::Rule { kind: RuleKind::SmaCross, long_only: true },
+        axes: vec![axis("fast=5,10,20,40")?, axis("slow=50,100,200,400")?],
+        from: None,
+        until: None,
+        by_environment: false,
+        sort: Sort::Sharpe,
+    };
+    let prepared = Prepared::new(layers, &request, machine)?;
+    let mut speeds = Vec::new();
+    let mut best = f64::NEG_INFINITY;
+    for _ in 0..repeats {
+        let begun = clock.elapsed();
+        let outcomes = prepared.outcomes(machine.n_threads, &|_, _| ())?;
+        speeds.push(prepared.bar_strategies() as f64 / (clock.elapsed() - begun).as_secs_f64());
+        best = outcomes.iter().fold(best, |best, outcome| best.max(outcome.sharpe));
+    }
+    let note =
+        format!("16 strategies, {} bars each, best Sharpe ratio {best:.3}", prepared.bar_strategies() / 16);
+    Ok(vec![Reading::new("backtests", "bar-strategies/s", speeds, note)])
 }
 
 /// The importer on the files at `paths`.

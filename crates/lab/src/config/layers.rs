@@ -89,6 +89,17 @@ impl Layers {
         Self::parse("the reference PPO work", super::REFERENCE_PPO, sets)
     }
 
+    /// A config that was resolved before.
+    ///
+    /// # Errors
+    /// As [`Layers::read`].
+    pub fn of(raw: &RawConfig) -> Result<Self, ConfigError> {
+        let path = "the resolved config".to_owned();
+        let text = toml::to_string(raw)
+            .map_err(|e| ConfigError::Type { path: path.clone(), reason: e.to_string() })?;
+        Self::parse(&path, &text, &[])
+    }
+
     /// These layers with further `sets` over them.
     ///
     /// # Errors

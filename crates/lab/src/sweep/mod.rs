@@ -1,0 +1,553 @@
+//! Vectorised backtests: a rule or a trained policy over a grid of parameters, in parallel, by the engine that trains.
+
+mod grid;
+mod pages;
+mod plain;
+mod rules;
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cambist_core::UnixNanos;
+use cambist_decide::DecisionPath;
+use cambist_evaluate::Track;
+use cambist_evaluate::metrics::{drawdown, growth, sharpe};
+use cambist_evaluate::windows::Span;
+use cambist_features::Normaliser;
+use cambist_market::{Execution, MarketEnv, Snapshot};
+use cambist_policy::ActorCritic;
+use cambist_runs::RunFolder;
+
+use crate::artefact::Artefact;
+use crate::backtest::{backtest, backtest_policy};
+use crate::config::{Config, Layers};
+use crate::error::LabError;
+use crate::market::Market;
+use crate::run::Machine;
+
+pub use grid::{Axis, Combination, Grid};
+pub use pages::write;
+use plain::{Kept, Plain};
+pub use rules::RuleKind;
+use rules::{Donchian, LongOnly, Momentum, Reversion, Rule, SmaCross, WholeCloses};
+
+/// Curves and trades kept are those of so many best combinations.
+const N_KEPT: usize = 5;
+
+/// Why a sweep cannot be.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum SweepError {
+    /// No such rule.
+    #[error("there is no rule '{name}': choose one of {known}")]
+    Rule {
+        /// What was asked.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// A parameter that makes no sense.
+    #[error("{name} is {value}: it must be {expected}")]
+    Parameter {
+        /// Which.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+        /// What it must be.
+        expected: String,
+    },
+    /// An axis that cannot be read.
+    #[error("--grid {text}: write name=1,2,3 or name=from:to:step; {reason}")]
+    Axis {
+        /// What was written.
+        text: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A parameter of the rule without values.
+    #[error("the rule needs values of {missing}: give --grid {missing}=…")]
+    Missing {
+        /// Which.
+        missing: &'static str,
+    },
+    /// A name that is no parameter.
+    #[error(
+        "'{name}' is neither a parameter of the rule ({parameters}) nor a config field such as execution.commission_bp"
+    )]
+    Unknown {
+        /// What was written.
+        name: String,
+        /// What there is.
+        parameters: String,
+    },
+    /// Every combination was left out.
+    #[error("no combination of the grid makes sense: {0}")]
+    Nothing(String),
+    /// A column to sort by that is not there.
+    #[error("there is no column '{0}' to sort by: choose return, sharpe, drawdown, trades, held or costs")]
+    Column(String),
+}
+
+/// What one combination came to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Outcome {
+    /// Last equity over the first, less one.
+    pub total_return: f64,
+    /// Sharpe ratio a year of the bars' simple returns; NaN when they do not vary.
+    pub sharpe: f64,
+    /// Deepest fall from a high, as a share of it.
+    pub max_drawdown: f64,
+    /// Bars on which something was traded.
+    pub trades: u64,
+    /// Share of the bars that ended with a position.
+    pub held: f64,
+    /// Costs paid over the equity at the start.
+    pub costs: f64,
+    /// Whether the account was ruined.
+    pub ruined: bool,
+}
+
+/// A trade of a kept combination.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TradeRow {
+    /// When the bar opened in which it was made.
+    pub time: UnixNanos,
+    /// Units bought, or sold if negative.
+    pub units: f64,
+    /// Value traded.
+    pub value: f64,
+    /// What it cost.
+    pub cost: f64,
+    /// Equity at that bar's close.
+    pub equity: f64,
+}
+
+/// Who is tested.
+#[derive(Debug, Clone)]
+pub enum Subject {
+    /// A rule.
+    Rule {
+        /// Which.
+        kind: RuleKind,
+        /// Whether it is never short.
+        long_only: bool,
+    },
+    /// The policy of a run's artefact.
+    Policy(Box<RunFolder>),
+}
+
+/// What is to be swept.
+#[derive(Debug, Clone)]
+pub struct SweepRequest {
+    /// Who.
+    pub subject: Subject,
+    /// Parameters of the rule, and config fields.
+    pub axes: Vec<Axis>,
+    /// From this time on; the first bar if none.
+    pub from: Option<UnixNanos>,
+    /// Up to this time; the last bar that is not sealed if none.
+    pub until: Option<UnixNanos>,
+    /// Whether every combination is stepped through the environment, even where the fast path can do it.
+    pub by_environment: bool,
+    /// What the best is chosen by.
+    pub sort: Sort,
+}
+
+/// A column of the result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sort {
+    /// Total return.
+    Return,
+    /// Sharpe ratio.
+    Sharpe,
+    /// Drawdown, the smallest first.
+    Drawdown,
+    /// Trades, the fewest first.
+    Trades,
+    /// Share of bars held.
+    Held,
+    /// Costs, the lowest first.
+    Costs,
+}
+
+impl std::str::FromStr for Sort {
+    type Err = SweepError;
+
+    fn from_str(text: &str) -> Result<Self, SweepError> {
+        Ok(match text {
+            "return" => Self::Return,
+            "sharpe" => Self::Sharpe,
+            "drawdown" => Self::Drawdown,
+            "trades" => Self::Trades,
+            "held" => Self::Held,
+            "costs" => Self::Costs,
+            _ => return Err(SweepError::Column(text.to_owned())),
+        })
+    }
+}
+
+impl Sort {
+    /// What is larger the better; what is no number comes last.
+    #[must_use]
+    pub fn key(self, outcome: &Outcome) -> f64 {
+        let key = match self {
+            Self::Return => outcome.total_return,
+            Self::Sharpe => outcome.sharpe,
+            Self::Drawdown => -outcome.max_drawdown,
+            Self::Trades => -(outcome.trades as f64),
+            Self::Held => outcome.held,
+            Self::Costs => -outcome.costs,
+        };
+        if key.is_nan() { f64::NEG_INFINITY } else { key }
+    }
+}
+
+/// What a sweep came to.
+#[derive(Debug, Clone)]
+pub struct Sweep {
+    /// The grid, as run.
+    pub grid: Grid,
+    /// One a combination, in the grid's order.
+    pub outcomes: Vec<Outcome>,
+    /// Combinations, best first.
+    pub ranking: Vec<usize>,
+    /// Bars of the window.
+    pub n_bars: usize,
+    /// First and last bar.
+    pub span: Span,
+    /// When each bar closed.
+    pub time: Vec<UnixNanos>,
+    /// Its price then.
+    pub close: Vec<f64>,
+    /// Equity and trades of the best combinations, best first.
+    pub kept: Vec<(usize, Vec<f64>, Vec<TradeRow>)>,
+    /// Whether the fast path ran.
+    pub fast: bool,
+}
+
+/// Runs `request` on the data and execution of `layers`; `progress` is told how many combinations are done.
+///
+/// # Errors
+/// When the grid, the config or the data make no sense.
+pub fn sweep(
+    layers: &Layers,
+    request: &SweepRequest,
+    machine: &Machine,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Sweep, LabError> {
+    let prepared = Prepared::new(layers, request, machine)?;
+    let outcomes = prepared.outcomes(machine.n_threads, progress)?;
+    let mut ranking: Vec<usize> = (0..outcomes.len()).collect();
+    ranking.sort_by(|&a, &b| request.sort.key(&outcomes[b]).total_cmp(&request.sort.key(&outcomes[a])));
+    let closes = prepared.closes();
+    let keep = |&at: &usize| {
+        let mut kept = Kept::default();
+        prepared.one(at, &closes, Some(&mut kept)).map(|_| (at, kept.curve, kept.trades))
+    };
+    let kept = ranking.iter().take(N_KEPT).map(keep).collect::<Result<_, _>>()?;
+    let Scene { rows, market, .. } = &prepared.scenes[0];
+    let tape = &market.tape;
+    Ok(Sweep {
+        outcomes,
+        ranking,
+        n_bars: rows.len(),
+        span: Span { from: UnixNanos(tape.open_time[rows.start]), until: tape.close_time(rows.end - 1) },
+        time: rows.clone().map(|row| tape.close_time(row)).collect(),
+        close: tape.close[rows.clone()].to_vec(),
+        kept,
+        fast: prepared.fast,
+        grid: prepared.grid,
+    })
+}
+
+/// A sweep whose data are read.
+pub(crate) struct Prepared {
+    grid: Grid,
+    scenes: Vec<Scene>,
+    policy: Option<(Artefact, ActorCritic, String)>,
+    rule: Option<(RuleKind, bool)>,
+    fast: bool,
+}
+
+impl Prepared {
+    /// Reads the data of `request`.
+    pub(crate) fn new(layers: &Layers, request: &SweepRequest, machine: &Machine) -> Result<Self, LabError> {
+        let (policy, rule) = match &request.subject {
+            Subject::Policy(run) => (Some(Artefact::load(run)?), None),
+            Subject::Rule { kind, long_only } => (None, Some((*kind, *long_only))),
+        };
+        let layers = match &policy {
+            Some((artefact, ..)) => &Layers::of(&artefact.config)?,
+            None => layers,
+        };
+        let grid = Grid::new(&request.subject, &request.axes)?;
+        let scenes = scenes(layers, &grid, request, machine, policy.as_ref().map(|(artefact, ..)| artefact))?;
+        let is_short = scenes.iter().all(|scene| matches!(scene.market.execution, Execution::Short(_)));
+        let fast = rule.is_some() && is_short && !request.by_environment;
+        Ok(Self { grid, scenes, policy, rule, fast })
+    }
+
+    /// Bars times combinations.
+    pub(crate) fn bar_strategies(&self) -> usize {
+        self.grid.combinations.iter().map(|c| self.scenes[c.scene].rows.len()).sum()
+    }
+
+    /// One outcome a combination.
+    pub(crate) fn outcomes(
+        &self,
+        n_threads: usize,
+        progress: &(dyn Fn(usize, usize) + Sync),
+    ) -> Result<Vec<Outcome>, LabError> {
+        let closes = self.closes();
+        in_parallel(self.grid.combinations.len(), n_threads, progress, &|at| self.one(at, &closes, None))
+    }
+
+    fn closes(&self) -> WholeCloses {
+        let longest =
+            self.grid.combinations.iter().flat_map(|c| &c.parameters).fold(1.0f64, |a, &b| a.max(b));
+        WholeCloses::of(&self.scenes[0].market.tape, longest as usize)
+    }
+
+    fn one(&self, at: usize, closes: &WholeCloses, kept: Option<&mut Kept>) -> Result<Outcome, LabError> {
+        let combination = &self.grid.combinations[at];
+        let scene = &self.scenes[combination.scene];
+        let (market, parameters) = (&scene.market, &combination.parameters);
+        match (self.rule, &self.policy) {
+            (Some((kind, long_only)), _) if self.fast => {
+                Ok(with_rule(kind, long_only, parameters, market, closes, Lived { scene, kept }))
+            }
+            (Some((kind, long_only)), _) => {
+                with_rule(kind, long_only, parameters, market, closes, Stepped { scene, kept })
+            }
+            (None, Some((artefact, agent, _))) => {
+                let mut env = scene.env(false)?;
+                let mut trades = Trades::default();
+                let watch = |snapshot: &Snapshot| trades.note(&market.tape, snapshot);
+                let track =
+                    backtest_policy(&mut env, &market.tape, agent, artefact.action_mode, "policy", watch);
+                Ok(finish(&track, trades, kept))
+            }
+            (None, None) => {
+                Err(SweepError::Nothing("there is neither a rule nor a policy".to_owned()).into())
+            }
+        }
+    }
+}
+
+/// A market under one choice of config fields.
+struct Scene {
+    config: Config,
+    market: Market,
+    normaliser: Arc<Normaliser>,
+    rows: Range<usize>,
+}
+
+fn scenes(
+    layers: &Layers,
+    grid: &Grid,
+    request: &SweepRequest,
+    machine: &Machine,
+    policy: Option<&Artefact>,
+) -> Result<Vec<Scene>, LabError> {
+    let mut scenes: Vec<Scene> = Vec::new();
+    for sets in &grid.scenes {
+        let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
+        let config = Config::validate(layers.with(&sets)?.resolve()?)?;
+        // The bars and features of the first scene serve all that differ in execution alone.
+        let market = match scenes.first() {
+            Some(first)
+                if first.config.source == config.source && first.config.timeframe == config.timeframe =>
+            {
+                first.market.with_execution(&config, &machine.data)?
+            }
+            _ => {
+                let market = Market::prepare(&config, &machine.data)?;
+                match policy.and_then(|artefact| artefact.regime.clone()) {
+                    Some(model) => market.with_regime_model(&config, model)?,
+                    None => market,
+                }
+            }
+        };
+        let whole = market.whole();
+        let span =
+            Span { from: request.from.unwrap_or(whole.from), until: request.until.unwrap_or(whole.until) };
+        let window = market.rows("window", "--from and --until", span)?;
+        let normaliser = match policy {
+            Some(artefact) => Arc::new(artefact.normaliser.clone()),
+            None => Arc::new(Normaliser::identity(&market.features.names, 1.0)),
+        };
+        let rows = market.once(&config, &normaliser, window, policy.is_none())?.rows();
+        scenes.push(Scene { config, market, normaliser, rows });
+    }
+    Ok(scenes)
+}
+
+/// What is done with a rule once it is made.
+trait WithRule {
+    type Out;
+    fn run(self, rule: &mut impl Rule) -> Self::Out;
+}
+
+fn with_rule<W: WithRule>(
+    kind: RuleKind,
+    long_only: bool,
+    parameters: &[f64],
+    market: &Market,
+    closes: &WholeCloses,
+    with: W,
+) -> W::Out {
+    let close = &market.tape.close;
+    let n = |at: usize| parameters.get(at).copied().unwrap_or(1.0) as usize;
+    match kind {
+        RuleKind::SmaCross => sided(SmaCross::new(closes, n(0), n(1)), long_only, with),
+        RuleKind::Momentum => sided(Momentum { close, n: n(0) }, long_only, with),
+        RuleKind::Donchian => sided(Donchian::new(close, n(0)), long_only, with),
+        RuleKind::Reversion => {
+            let k = parameters.get(1).copied().unwrap_or(1.0);
+            sided(Reversion::new(close, n(0), k), long_only, with)
+        }
+    }
+}
+
+fn sided<W: WithRule>(mut rule: impl Rule, long_only: bool, with: W) -> W::Out {
+    if long_only { with.run(&mut LongOnly(rule)) } else { with.run(&mut rule) }
+}
+
+/// By the fast path.
+struct Lived<'a> {
+    scene: &'a Scene,
+    kept: Option<&'a mut Kept>,
+}
+
+impl WithRule for Lived<'_> {
+    type Out = Outcome;
+
+    fn run(self, rule: &mut impl Rule) -> Outcome {
+        let Scene { config, market, normaliser, rows } = self.scene;
+        let path = DecisionPath::new(Market::free_decision(config), Arc::clone(normaliser));
+        let Execution::Short(engine) = &market.execution else {
+            unreachable!("the fast path is the short form's")
+        };
+        let plain = Plain {
+            tape: &market.tape,
+            rows: rows.clone(),
+            path: &path,
+            engine,
+            cash: config.initial_cash(),
+        };
+        match self.kept {
+            Some(kept) => plain.run(rule, kept),
+            None => plain.run(rule, &mut ()),
+        }
+    }
+}
+
+/// By the environment.
+struct Stepped<'a> {
+    scene: &'a Scene,
+    kept: Option<&'a mut Kept>,
+}
+
+impl WithRule for Stepped<'_> {
+    type Out = Result<Outcome, LabError>;
+
+    fn run(self, rule: &mut impl Rule) -> Self::Out {
+        let mut env = self.scene.env(true)?;
+        let tape = &self.scene.market.tape;
+        let mut trades = Trades::default();
+        let track = backtest(
+            &mut env,
+            tape,
+            "rule",
+            |_, row, action| action[0] = f32::from(rule.next(row)),
+            |s| {
+                trades.note(tape, s);
+            },
+        );
+        Ok(finish(&track, trades, self.kept))
+    }
+}
+
+impl Scene {
+    fn env(&self, free: bool) -> Result<MarketEnv, LabError> {
+        self.market.once(&self.config, &self.normaliser, self.rows.clone(), free)
+    }
+}
+
+fn finish(track: &Track, trades: Trades, kept: Option<&mut Kept>) -> Outcome {
+    let outcome = Outcome::of(track, trades.rows.len() as u64);
+    if let Some(kept) = kept {
+        *kept = Kept { curve: track.equity.clone(), trades: trades.rows };
+    }
+    outcome
+}
+
+/// Trades seen in an environment's snapshots.
+#[derive(Default)]
+struct Trades {
+    rows: Vec<TradeRow>,
+    last: Option<Snapshot>,
+}
+
+impl Trades {
+    fn note(&mut self, tape: &cambist_core::MarketTape, snapshot: &Snapshot) {
+        if let Some(last) = self.last.replace(*snapshot)
+            && snapshot.traded > last.traded
+        {
+            self.rows.push(TradeRow {
+                time: UnixNanos(tape.open_time[snapshot.row]),
+                units: snapshot.units - last.units,
+                value: snapshot.traded - last.traded,
+                cost: snapshot.costs.total() - last.costs.total(),
+                equity: snapshot.equity,
+            });
+        }
+    }
+}
+
+impl Outcome {
+    /// Of an account's course.
+    #[must_use]
+    pub fn of(track: &Track, trades: u64) -> Self {
+        let held = track.exposure[1..].iter().filter(|&&e| e != 0.0).count();
+        let start = track.equity.first().copied().unwrap_or(1.0);
+        Self {
+            total_return: growth::total_return(&track.equity),
+            sharpe: sharpe::annual(&track.returns(), track.bars_per_year()),
+            max_drawdown: drawdown::drawdown(&track.equity).deepest,
+            trades,
+            held: held as f64 / (track.exposure.len() - 1).max(1) as f64,
+            costs: track.costs.last().copied().unwrap_or(0.0) / start,
+            ruined: track.ruined,
+        }
+    }
+}
+
+/// `work(0..n)` on `n_threads`, in order whatever the threads.
+fn in_parallel<T: Send>(
+    n: usize,
+    n_threads: usize,
+    progress: &(dyn Fn(usize, usize) + Sync),
+    work: &(dyn Fn(usize) -> Result<T, LabError> + Sync),
+) -> Result<Vec<T>, LabError> {
+    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let results: Mutex<Vec<(usize, Result<T, LabError>)>> = Mutex::new(Vec::with_capacity(n));
+    std::thread::scope(|scope| {
+        for _ in 0..n_threads.clamp(1, n.max(1)) {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    if at >= n {
+                        break;
+                    }
+                    let result = work(at);
+                    results.lock().unwrap_or_else(PoisonError::into_inner).push((at, result));
+                    progress(done.fetch_add(1, Ordering::Relaxed) + 1, n);
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.sort_by_key(|(at, _)| *at);
+    results.into_iter().map(|(_, result)| result).collect()
+}
