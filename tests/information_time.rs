@@ -127,6 +127,7 @@ fn observations(raw: RawBars, leak: Leak) -> Vec<(i64, Vec<u32>)> {
             margin: true,
             ruin_fraction: 0.1,
         })),
+        regimes: None,
         reward: Reward::LogEquity { scale: 1.0 },
         plan: EpisodePlan { starts: Starts::First, length: EpisodeLength::ToEnd },
         initial_cash: 1e4,

@@ -42,6 +42,7 @@ fn spec(
         features: Arc::new(view),
         path: DecisionPath::new(rules, normaliser),
         execution: Execution::Short(Engine::new(EngineRules { costs, margin: false, ruin_fraction: 0.1 })),
+        regimes: None,
         reward: Reward::LogEquity { scale: 1.0 },
         plan,
         initial_cash: 1000.0,

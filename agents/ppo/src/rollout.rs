@@ -62,6 +62,11 @@ struct Part<'a> {
 type Cut = Option<(usize, usize)>;
 
 impl Chunk {
+    /// The environments.
+    pub(crate) fn env(&mut self) -> &mut dyn BatchedEnv {
+        self.env.as_mut()
+    }
+
     /// Starts `env`'s episodes from `seed`.
     #[must_use]
     pub fn new(mut env: Box<dyn BatchedEnv>, policy: AgentPolicy, seed: u64) -> Self {

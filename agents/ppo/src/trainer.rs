@@ -98,6 +98,8 @@ pub struct Iteration {
     pub episodes: EpisodeSums,
     /// Where the time went.
     pub phases: Phases,
+    /// Means over the rollout's steps of what rewards were made of.
+    pub terms: Vec<(String, f64)>,
 }
 
 /// A running training.
@@ -109,6 +111,8 @@ pub struct Trainer {
     learner: Box<dyn Learner>,
     scale: Option<RewardScale>,
     n_done: u64,
+    /// Of the environments' constraint, if they have one.
+    multiplier: f64,
     /// Factor of the learning rate, halved by every [`Trainer::go_back`].
     pace: f32,
     /// What [`Trainer::go_back`] goes back to: the weights the last rollout but one led to, and the reward scale before
@@ -204,6 +208,7 @@ impl Trainer {
             chunks,
             spec,
             n_done: 0,
+            multiplier: 0.0,
         })
     }
 
@@ -216,6 +221,7 @@ impl Trainer {
         let (episodes, environment) =
             collect(&mut self.chunks, &self.learner.agent().parameters, &mut self.tape, clock);
         let collected = clock.elapsed();
+        let terms = self.terms();
         self.good_scale.clone_from(&self.scale);
         if let Some(scale) = &mut self.scale {
             scale.apply(&mut self.tape);
@@ -229,7 +235,32 @@ impl Trainer {
             advantage: estimated - collected,
             update: clock.elapsed() - estimated,
         };
-        Ok(Iteration { stats, episodes, phases })
+        Ok(Iteration { stats, episodes, phases, terms })
+    }
+
+    /// What the rollout's rewards were made of; a constraint's multiplier moves by it.
+    fn terms(&mut self) -> Vec<(String, f64)> {
+        let names = self.chunks[0].env().term_names();
+        let (mut sums, mut steps) = (vec![0.0; names.len()], 0.0);
+        // Environment by environment, so that threads change nothing.
+        for chunk in &mut self.chunks {
+            steps += chunk.env().drain_terms(&mut |at, sum| sums[at] += sum);
+        }
+        let mut means: Vec<f64> = sums.into_iter().map(|sum| sum / f64::max(steps, 1.0)).collect();
+        let mut names = names;
+        if let Some(next) = self.chunks[0].env().next_multiplier(self.multiplier, &means) {
+            self.chunks.iter_mut().for_each(|chunk| chunk.env().set_multiplier(next));
+            self.multiplier = next;
+            names.push("multiplier".to_owned());
+            means.push(next);
+        }
+        names.into_iter().zip(means).collect()
+    }
+
+    /// The multiplier of the environments' constraint, as learned so far.
+    #[must_use]
+    pub fn multiplier(&self) -> f64 {
+        self.multiplier
     }
 
     fn learn(&mut self) -> Result<UpdateStats, LearnError> {

@@ -132,6 +132,21 @@ pub trait BatchedEnv: Send {
     }
     /// Writes which choices the observations as they stand allow, `[n_envs × mask width]`.
     fn masks(&self, _allowed: &mut [bool]) {}
+    /// Names of the sums that [`BatchedEnv::drain_terms`] gives: what rewards were made of.
+    fn term_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+    /// Gives those sums since the last time, environment by environment, as (index of the name, sum); returns the number
+    /// of steps they are of.
+    fn drain_terms(&mut self, _each: &mut dyn FnMut(usize, f64)) -> f64 {
+        0.0
+    }
+    /// The multiplier of a constraint after an update whose terms had these means; none without a constraint.
+    fn next_multiplier(&self, _multiplier: f64, _means: &[f64]) -> Option<f64> {
+        None
+    }
+    /// Sets the multiplier of a constraint, in every environment.
+    fn set_multiplier(&mut self, _multiplier: f64) {}
     /// Starts every episode anew from `seed` and writes the first observations, `[n_envs × observation]`.
     fn reset(&mut self, seed: u64, observations: &mut [f32]);
     /// Takes `actions`, `[n_envs × action width]`, and writes what follows.

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use cambist_core::env::in_band;
 use cambist_core::{ActionSpec, ObservationSpec};
 pub use cambist_features::{FeatureView, Normaliser};
+pub use cambist_regime::RegimeView;
+pub use cambist_reward::{Change, Composite, RewardState};
 use cambist_risk::{Approved, Limits, Order, Standing};
 pub use cambist_risk::{Gate, GateLimits, Outlook, Position};
 use serde::{Deserialize, Serialize};
@@ -99,6 +101,7 @@ pub struct AccountView {
 pub struct DecisionPath {
     rules: DecisionRules,
     normaliser: Arc<Normaliser>,
+    reward: Option<Arc<Composite>>,
     spec: ObservationSpec,
 }
 
@@ -106,14 +109,25 @@ impl DecisionPath {
     /// A path that sees the normaliser's columns and the account.
     #[must_use]
     pub fn new(rules: DecisionRules, normaliser: Arc<Normaliser>) -> Self {
+        Self::with_reward(rules, normaliser, None)
+    }
+
+    /// The same, and what a reward remembers.
+    #[must_use]
+    pub fn with_reward(
+        rules: DecisionRules,
+        normaliser: Arc<Normaliser>,
+        reward: Option<Arc<Composite>>,
+    ) -> Self {
         let account = ACCOUNT_COLUMNS.iter().map(|&name| name.to_owned());
         // Oldest row first; a row that is not the last says how many bars it lies back.
         let past =
             |back: usize, name: &String| if back == 0 { name.clone() } else { format!("{name}[-{back}]") };
         let rows = (0..rules.window.max(1)).rev();
         let features = rows.flat_map(|back| normaliser.names.iter().map(move |name| past(back, name)));
-        let names = features.chain(account).collect();
-        Self { rules, normaliser, spec: ObservationSpec { names } }
+        let remembered = reward.iter().flat_map(|reward| reward.columns());
+        let names = features.chain(account).chain(remembered).collect();
+        Self { rules, normaliser, reward, spec: ObservationSpec { names } }
     }
 
     /// Rows of features that [`DecisionPath::observe`] takes.
@@ -150,11 +164,18 @@ impl DecisionPath {
     }
 
     /// Writes what the policy sees: the normalised features of the window's rows, oldest first (zeros when there are none),
-    /// then the account: position and unrealised profit as shares of a full position, the profit tenfold.
+    /// then the account: position and unrealised profit as shares of a full position, the profit tenfold; then what the
+    /// reward remembers.
     #[inline]
-    pub fn observe(&self, features: Option<&[f32]>, account: &AccountView, out: &mut [f32]) {
-        let (columns, rest) = out.split_at_mut(self.spec.width() - ACCOUNT_COLUMNS.len());
+    pub fn observe(
+        &self,
+        features: Option<&[f32]>,
+        account: &AccountView,
+        remembered: Option<&RewardState>,
+        out: &mut [f32],
+    ) {
         let width = self.normaliser.names.len().max(1);
+        let (columns, rest) = out.split_at_mut(self.window() * self.normaliser.names.len());
         match features {
             Some(features) => {
                 for (row, out) in features.chunks_exact(width).zip(columns.chunks_exact_mut(width)) {
@@ -170,6 +191,9 @@ impl DecisionPath {
         };
         rest[0] = share(account.units * account.price);
         rest[1] = 10.0 * share(account.unrealised);
+        if let (Some(reward), Some(state)) = (&self.reward, remembered) {
+            reward.show(state, &mut rest[ACCOUNT_COLUMNS.len()..]);
+        }
     }
 
     /// Choices that can be forbidden: all of a discrete action's where short targets are, else none.

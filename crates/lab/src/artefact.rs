@@ -48,6 +48,10 @@ pub struct Artefact {
     pub decision: DecisionRules,
     /// Costs and account it was trained under.
     pub execution: ExecutionRules,
+    /// Columns of the observation that show what the reward remembers.
+    pub reward_columns: Vec<String>,
+    /// Multiplier of the reward's constraint, as learned.
+    pub multiplier: f64,
     /// Which market is this, fitted on the training window.
     pub regime: Option<RegimeModel>,
     /// Its windows.
@@ -93,7 +97,8 @@ impl Artefact {
         if columns != width {
             return Err(mismatch("number of observation columns", columns, width));
         }
-        let names = content.normaliser.names.len() + cambist_decide::ACCOUNT_COLUMNS.len();
+        let normalised = content.normaliser.names.len() * content.decision.window.max(1);
+        let names = normalised + cambist_decide::ACCOUNT_COLUMNS.len() + content.reward_columns.len();
         if names != width {
             return Err(mismatch("number of normalised columns", names, width));
         }

@@ -123,7 +123,7 @@ pub fn evaluate(
     clock: &dyn Clock,
 ) -> Result<(Judgement, Option<i64>), LabError> {
     let (artefact, agent, hash) = Artefact::load(run)?;
-    let config = Config::validate(artefact.config.clone())?;
+    let config = Config::validate(artefact.config.clone())?.with_multiplier(artefact.multiplier);
     let market = Market::prepare(&config, &machine.data)?;
     same("data fingerprint", &artefact.data_fingerprint, &market.fingerprint)?;
     let with_regimes = |market: Market| match &artefact.regime {

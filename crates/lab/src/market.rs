@@ -14,6 +14,7 @@ use cambist_ppo::{TrainError, Trainer, TrainerSpec};
 use cambist_regime::{RegimeModel, RegimeView};
 use cambist_risk::Limits;
 
+use crate::config::reward::with_regimes;
 use crate::config::{Config, DataSource};
 use crate::error::LabError;
 use crate::execution::{execution, free};
@@ -39,7 +40,7 @@ pub struct Regimes {
     /// The model.
     pub model: RegimeModel,
     /// Probabilities and labels.
-    pub view: RegimeView,
+    pub view: Arc<RegimeView>,
 }
 
 impl Market {
@@ -114,7 +115,7 @@ impl Market {
             let extended = self.features.as_ref().clone().with_columns(&names, |row| view.at(row));
             market.features = Arc::new(extended);
         }
-        market.regime = Some(Arc::new(Regimes { model, view }));
+        market.regime = Some(Arc::new(Regimes { model, view: Arc::new(view) }));
         Ok(market)
     }
 
@@ -159,8 +160,10 @@ impl Market {
         Ok(rows)
     }
 
-    /// What environments over `span` are made of.
-    #[must_use]
+    /// What environments over `rows` are made of.
+    ///
+    /// # Errors
+    /// When the reward's weights by regime do not fit the model's regimes.
     pub fn spec(
         &self,
         config: &Config,
@@ -168,17 +171,23 @@ impl Market {
         decision: DecisionRules,
         plan: EpisodePlan,
         rows: std::ops::Range<usize>,
-    ) -> MarketSpec {
-        MarketSpec {
+    ) -> Result<MarketSpec, LabError> {
+        let reward = match &self.regime {
+            Some(regimes) => with_regimes(&config.raw, &config.reward, &regimes.model.names)?,
+            None => config.reward.clone(),
+        };
+        let remembered = reward.composed().cloned();
+        Ok(MarketSpec {
             tape: Arc::clone(&self.tape),
             features: Arc::clone(&self.features),
-            path: DecisionPath::new(decision, Arc::clone(normaliser)),
+            path: DecisionPath::with_reward(decision, Arc::clone(normaliser), remembered),
             execution: self.execution.clone(),
-            reward: config.reward,
+            reward,
+            regimes: self.regime.as_ref().map(|regimes| Arc::clone(&regimes.view)),
             plan,
             rows,
             initial_cash: config.initial_cash(),
-        }
+        })
     }
 
     /// The normaliser of `fold`, fitted on its training window.
@@ -197,7 +206,7 @@ impl Market {
     pub fn training_spec(&self, config: &Config, fold: &Fold) -> Result<MarketSpec, LabError> {
         let rows = self.rows("train", "train_until", fold.train)?;
         let normaliser = self.training_normaliser(config, fold)?;
-        Ok(self.spec(config, &normaliser, config.decision, config.plan, rows))
+        self.spec(config, &normaliser, config.decision, config.plan, rows)
     }
 
     /// Decision rules that take any target at leverage 1.
@@ -235,7 +244,7 @@ impl Market {
     ) -> Result<MarketEnv, LabError> {
         let decision = if free_targets { Self::free_decision(config) } else { config.decision };
         let plan = EpisodePlan { starts: Starts::First, length: EpisodeLength::ToEnd };
-        let mut spec = self.spec(config, normaliser, decision, plan, rows);
+        let mut spec = self.spec(config, normaliser, decision, plan, rows)?;
         if free_targets {
             spec.execution = free(&self.execution);
         }

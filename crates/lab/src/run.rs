@@ -102,6 +102,7 @@ pub fn run(
         if folds.len() > 1 {
             artefact.save(&trained.agent, &folder.path().join(format!("folds/{index:02}")))?;
         }
+        let config = &config.with_multiplier(trained.multiplier);
         let trained_event = serde_json::json!({
             "fold": index,
             "windows": fold,
@@ -111,7 +112,7 @@ pub fn run(
             "artefact": artefact_hash,
         });
         folder.log(clock.now(), "trained", &trained_event)?;
-        let fold_tracks = test_tracks(&config, market, &trained, fold)?;
+        let fold_tracks = test_tracks(config, market, &trained, fold)?;
         scores.extend(scorecards(&fold_tracks));
         if tracks.is_empty() {
             tracks = fold_tracks;
@@ -147,7 +148,7 @@ fn written(config: &Config) -> Result<String, ConfigError> {
 fn rehearse(config: &Config, market: &Market, fold: &Fold) -> Result<(), LabError> {
     let normaliser = Arc::new(Normaliser::identity(&market.features.names, 1.0));
     let train = market.rows("train", "train_until", fold.train)?;
-    let spec = market.spec(config, &normaliser, config.decision, config.plan, train);
+    let spec = market.spec(config, &normaliser, config.decision, config.plan, train)?;
     MarketEnv::new(spec, 1, 0, AutoReset::SameStep)?;
     for (window, field, span) in
         [("validation", "validation_until", fold.validation), ("test", "test_until", fold.test)]
@@ -172,7 +173,8 @@ fn test_tracks(
 }
 
 fn artefact_of(config: &Config, market: &Market, fold: &Fold, trained: &Trained) -> Artefact {
-    let path = DecisionPath::new(config.decision, Arc::clone(&trained.normaliser));
+    let remembered = config.reward.composed().cloned();
+    let path = DecisionPath::with_reward(config.decision, Arc::clone(&trained.normaliser), remembered);
     Artefact {
         instrument: market.tape.instrument.clone(),
         timeframe: config.timeframe,
@@ -186,6 +188,8 @@ fn artefact_of(config: &Config, market: &Market, fold: &Fold, trained: &Trained)
             Execution::Short(engine) => ExecutionRules::Short(*engine.rules()),
             Execution::Full(full) => ExecutionRules::Broker(full.rules.as_ref().clone()),
         },
+        reward_columns: config.reward.composed().map_or(Vec::new(), |reward| reward.columns()),
+        multiplier: trained.multiplier,
         regime: market.regime.as_ref().map(|regimes| regimes.model.clone()),
         fold: *fold,
         data_fingerprint: market.fingerprint.clone(),
@@ -209,7 +213,9 @@ struct Logged<'a> {
 impl Observer for Logged<'_> {
     fn update(&mut self, progress: &Progress) -> Result<bool, LabError> {
         let stats = &progress.stats;
-        let mut scalars = vec![
+        let terms: Vec<(String, f64)> =
+            progress.terms.iter().map(|(name, mean)| (format!("reward/{name}"), *mean)).collect();
+        let mut scalars: Vec<(&str, f64)> = vec![
             ("rollout/episode_return", progress.episode_return),
             ("rollout/ruined", progress.ruined),
             ("train/policy_loss", stats.policy_loss),
@@ -228,6 +234,7 @@ impl Observer for Logged<'_> {
             ("time/update_s", progress.phases.update.as_secs_f64()),
             ("time/fold", progress.fold.0 as f64),
         ];
+        scalars.extend(terms.iter().map(|(name, mean)| (name.as_str(), *mean)));
         if let Some(sharpe) = progress.validation_sharpe {
             scalars.push(("validation/sharpe", sharpe));
         }

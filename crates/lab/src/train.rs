@@ -36,6 +36,8 @@ pub struct Progress {
     pub stats: UpdateStats,
     /// Where the update's time went.
     pub phases: Phases,
+    /// Means over the rollout's steps of what rewards were made of.
+    pub terms: Vec<(String, f64)>,
     /// Annual Sharpe ratio on the validation window, when it was looked at.
     pub validation_sharpe: Option<f64>,
 }
@@ -85,6 +87,8 @@ pub struct Trained {
     pub steps: u64,
     /// The update whose weights were chosen.
     pub chosen_update: u64,
+    /// Multiplier of the reward's constraint when they were chosen.
+    pub multiplier: f64,
     /// Whether the observer ended it early.
     pub stopped: bool,
 }
@@ -109,11 +113,11 @@ pub fn train(
     let settings = config.trainer(n_threads);
     let n_updates = settings.n_updates;
     let mut trainer = market_trainer(&spec, settings, None)?;
-    let mut best: Option<(f64, u64, ActorCritic)> = None;
+    let mut best: Option<(f64, u64, f64, ActorCritic)> = None;
     let (mut stopped, mut n_back) = (false, 0);
     let begun = clock.elapsed();
     while trainer.n_done() < n_updates && !stopped {
-        let Iteration { stats, episodes, phases } = match trainer.iterate(clock) {
+        let Iteration { stats, episodes, phases, terms } = match trainer.iterate(clock) {
             Ok(iteration) => iteration,
             Err(reason) => {
                 let (update, good) = (trainer.n_done(), trainer.good());
@@ -131,11 +135,16 @@ pub fn train(
         let done = trainer.n_done();
         let mut validation_sharpe = None;
         if done.is_multiple_of(config.raw.ppo.validate_every) || done == n_updates {
-            let score =
-                validation_score(config, market, &normaliser, validation_rows.clone(), trainer.agent())?;
+            let score = validation_score(
+                &config.with_multiplier(trainer.multiplier()),
+                market,
+                &normaliser,
+                validation_rows.clone(),
+                trainer.agent(),
+            )?;
             validation_sharpe = Some(score);
-            if best.as_ref().is_none_or(|(top, _, _)| score > *top) {
-                best = Some((score, done, trainer.agent().clone()));
+            if best.as_ref().is_none_or(|(top, ..)| score > *top) {
+                best = Some((score, done, trainer.multiplier(), trainer.agent().clone()));
             }
         }
         let steps = done * trainer.steps_per_update();
@@ -149,14 +158,15 @@ pub fn train(
             ruined: episodes.n_terminated as f64 / n,
             stats,
             phases,
+            terms,
             validation_sharpe,
         };
         stopped = !observer.update(&progress)?;
     }
     let steps = trainer.n_done() * trainer.steps_per_update();
-    let last = (0.0, trainer.n_done(), trainer.agent().clone());
-    let (_, chosen_update, agent) = best.unwrap_or(last);
-    Ok(Trained { agent, normaliser, steps, chosen_update, stopped })
+    let last = (0.0, trainer.n_done(), trainer.multiplier(), trainer.agent().clone());
+    let (_, chosen_update, multiplier, agent) = best.unwrap_or(last);
+    Ok(Trained { agent, normaliser, steps, chosen_update, multiplier, stopped })
 }
 
 /// Annual Sharpe ratio of the greedy policy; a policy that never trades scores zero, a ruined one worst of all.

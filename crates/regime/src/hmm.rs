@@ -337,8 +337,9 @@ impl Space {
         self.beta.fill(1.0);
         for t in (0..n).rev() {
             let alpha = &self.alpha[t * k..(t + 1) * k];
-            for state in 0..k {
-                self.gamma[t * k + state] = alpha[state] * self.beta[state];
+            let gamma = &mut self.gamma[t * k..(t + 1) * k];
+            for ((gamma, alpha), beta) in gamma.iter_mut().zip(alpha).zip(&self.beta) {
+                *gamma = alpha * beta;
             }
             if t == 0 {
                 break;
@@ -346,11 +347,15 @@ impl Space {
             let before = &self.alpha[(t - 1) * k..t * k];
             let density = &self.density[t * k..(t + 1) * k];
             let mut back = [0.0; MAX_STATES];
-            for from in 0..k {
-                for to in 0..k {
-                    let step = model.transition[from * k + to] * density[to] * self.beta[to] / self.scale[t];
-                    self.joint[from * k + to] += before[from] * step;
-                    back[from] += step;
+            for (from, back) in back.iter_mut().enumerate().take(k) {
+                let row = from * k..(from + 1) * k;
+                let seen =
+                    density.iter().zip(&self.beta).map(|(density, beta)| density * beta / self.scale[t]);
+                for ((joint, p), seen) in
+                    self.joint[row.clone()].iter_mut().zip(&model.transition[row]).zip(seen)
+                {
+                    *joint += before[from] * p * seen;
+                    *back += p * seen;
                 }
             }
             self.beta.copy_from_slice(&back[..k]);

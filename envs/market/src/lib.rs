@@ -15,12 +15,13 @@ use std::sync::Arc;
 use cambist_core::{
     ActionSpec, AutoReset, BatchedEnv, End, MarketTape, ObservationSpec, StepBuffers, UnixNanos,
 };
-use cambist_decide::{AccountView, DecisionPath, FeatureView};
+use cambist_decide::{AccountView, DecisionPath, FeatureView, RegimeView, RewardState};
 use cambist_execution::CostSplit;
 
 pub use episode::{EpisodeLength, EpisodePlan, Starts};
 use execution::Books;
 pub use execution::{Execution, FullExecution, live_short};
+use reward::Remembered;
 pub use reward::{OwnReward, Reward};
 
 /// What every environment of a batch shares.
@@ -36,6 +37,8 @@ pub struct MarketSpec {
     pub execution: Execution,
     /// What is rewarded.
     pub reward: Reward,
+    /// Which market it was, for rewards that are weighted by it.
+    pub regimes: Option<Arc<RegimeView>>,
     /// Where episodes begin and end.
     pub plan: EpisodePlan,
     /// Rows episodes may see.
@@ -94,8 +97,10 @@ struct Course {
     view: AccountView,
     row: usize,
     last_row: usize,
-    /// Equity before the step; none when the episode was over by then.
-    before: Option<f64>,
+    /// What the reward remembers.
+    remembered: Option<Box<RewardState>>,
+    /// Equity, and costs and value traded since the episode began, before the step; none when the episode was over by then.
+    before: Option<[f64; 3]>,
     episode: u64,
     end: End,
 }
@@ -150,6 +155,7 @@ impl MarketEnv {
         let course = Course {
             view: spec.execution.view(&books, 0.0),
             books,
+            remembered: spec.reward.state(),
             row: spec.rows.start,
             last_row: spec.rows.end - 1,
             before: None,
@@ -195,12 +201,16 @@ impl MarketEnv {
         course.last_row = episode.end - 1;
         spec.execution.begin(&mut course.books, &spec.tape, course.row, spec.initial_cash);
         course.view = spec.execution.view(&course.books, 0.0);
+        if let (Some(reward), Some(state)) = (spec.reward.composed(), &mut course.remembered) {
+            reward.begin(state);
+        }
         course.end = End::Running;
     }
 
     fn observe(&self, index: usize, out: &mut [f32]) {
         let course = &self.courses[index];
-        self.spec.path.observe(self.spec.seen(course.row), &course.view, out);
+        let remembered = course.remembered.as_deref();
+        self.spec.path.observe(self.spec.seen(course.row), &course.view, remembered, out);
     }
 
     /// Reads a little of what the next bars hold, for all environments at once: what is far away in memory comes while
@@ -222,7 +232,9 @@ impl MarketEnv {
     fn advance(&mut self, index: usize, action: &[f32]) {
         let Self { spec, courses, .. } = self;
         let course = &mut courses[index];
-        course.before = Some(course.view.equity);
+        let paid = course.remembered.is_some().then(|| course.books.paid());
+        let [costs, traded] = paid.map_or([0.0; 2], |paid| [paid.costs.total(), paid.traded]);
+        course.before = Some([course.view.equity, costs, traded]);
         let sees = spec.seen(course.row).is_some();
         let target = spec.path.target(action, course.view.held_target, sees);
         let Course { books, view, row, .. } = course;
@@ -237,6 +249,26 @@ impl MarketEnv {
         } else {
             End::Running
         };
+    }
+}
+
+impl Course {
+    /// The reward of the step that began with equity, costs and value traded `before`.
+    #[inline]
+    fn rewarded(&mut self, spec: &MarketSpec, before: [f64; 3]) -> f64 {
+        let [equity, costs, traded] = before;
+        let mut step = Remembered {
+            state: self.remembered.as_deref_mut(),
+            paid: [0.0; 2],
+            ruined: self.end == End::Terminated,
+            probabilities: None,
+        };
+        if step.state.is_some() {
+            let paid = self.books.paid();
+            step.paid = [paid.costs.total() - costs, paid.traded - traded];
+            step.probabilities = spec.regimes.as_ref().and_then(|regimes| regimes.at(self.row - 1));
+        }
+        spec.reward.of(equity, &self.view, &mut step)
     }
 }
 
@@ -292,6 +324,28 @@ impl BatchedEnv for MarketEnv {
         }
     }
 
+    fn term_names(&self) -> Vec<String> {
+        self.spec.reward.composed().map_or(Vec::new(), |reward| reward.sum_names())
+    }
+
+    fn drain_terms(&mut self, each: &mut dyn FnMut(usize, f64)) -> f64 {
+        let Some(reward) = self.spec.reward.composed() else { return 0.0 };
+        let states = self.courses.iter_mut().filter_map(|course| course.remembered.as_deref_mut());
+        states.map(|state| reward.drain(state, each)).sum()
+    }
+
+    fn next_multiplier(&self, multiplier: f64, means: &[f64]) -> Option<f64> {
+        let limit = self.spec.reward.composed()?.limit?;
+        Some(limit.next(multiplier, *means.last()?))
+    }
+
+    fn set_multiplier(&mut self, multiplier: f64) {
+        self.courses
+            .iter_mut()
+            .filter_map(|c| c.remembered.as_deref_mut())
+            .for_each(|s| s.multiplier = multiplier);
+    }
+
     fn reset(&mut self, seed: u64, observations: &mut [f32]) {
         self.seed = seed;
         let width = self.observation_spec().width();
@@ -315,8 +369,11 @@ impl BatchedEnv for MarketEnv {
             }
         }
         let spec = &self.spec;
-        for (course, reward) in self.courses.iter().zip(&mut *out.rewards) {
-            *reward = course.before.map_or(0.0, |before| spec.reward.of(before, &course.view) as f32);
+        for (course, reward) in self.courses.iter_mut().zip(&mut *out.rewards) {
+            *reward = match course.before {
+                Some(before) => course.rewarded(spec, before) as f32,
+                None => 0.0,
+            };
         }
         for index in 0..self.courses.len() {
             let row = &mut out.observations[index * width..(index + 1) * width];

@@ -7,6 +7,7 @@ mod broker;
 mod layers;
 mod network;
 pub mod raw;
+pub(crate) mod reward;
 mod sections;
 mod validate;
 

@@ -5,6 +5,7 @@
 mod broker;
 mod learning;
 mod regime;
+mod reward;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ pub use learning::{
 };
 
 pub use regime::{RawRegime, RegimeName};
+pub use reward::RawReward;
 
 /// A whole experiment.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -51,6 +53,9 @@ pub struct RawConfig {
     /// Episodes of the training.
     #[serde(default)]
     pub episode: RawEpisode,
+    /// What is rewarded.
+    #[serde(default)]
+    pub reward: RawReward,
     /// Actor and critic.
     #[serde(default)]
     pub network: RawNetwork,

@@ -15,6 +15,7 @@ use super::ConfigError;
 use super::broker::BrokerSetup;
 use super::network::{learner, trunk};
 use super::raw::{self, RawConfig};
+use super::reward::reward;
 use super::sections::{
     bounded, check_ppo, date, decision, execution, needed_date, refuse, regime, require, source, timeframe,
 };
@@ -144,10 +145,8 @@ impl Config {
                 n => EpisodeLength::Steps(n),
             },
         };
-        let scale = raw.episode.reward_scale;
-        require(scale > 0.0 && scale.is_finite(), "episode.reward_scale", scale, "positive")?;
         let features = raw.features.columns.clone();
-        let reward = Reward::LogEquity { scale };
+        let reward = reward(&raw)?;
         let config = Self {
             source,
             timeframe,
@@ -171,6 +170,16 @@ impl Config {
     #[must_use]
     pub fn deposit_currency(&self) -> String {
         self.raw.broker.as_ref().map_or(String::new(), |broker| broker.deposit_currency.clone())
+    }
+
+    /// The same with the multiplier of the reward's constraint as learned.
+    #[must_use]
+    pub fn with_multiplier(&self, learned: f64) -> Self {
+        let mut config = self.clone();
+        if let Reward::Composed { multiplier, .. } = &mut config.reward {
+            *multiplier = learned;
+        }
+        config
     }
 
     /// Equity at the start of an episode.

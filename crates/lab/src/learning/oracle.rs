@@ -172,6 +172,7 @@ impl OracleMarket {
             features: Arc::new(features),
             path: DecisionPath::new(rules, normaliser),
             execution: Execution::Short(Engine::new(EngineRules { costs, margin: true, ruin_fraction: 0.0 })),
+            regimes: None,
             reward: Reward::Simple {
                 scale: 1.0 / self.sigma,
                 stake: 1.0 / EQUITY,

@@ -49,7 +49,7 @@ impl std::str::FromStr for Axis {
                     |text: &str| text.trim().parse::<f64>().map_err(|_| wrong("these are no numbers"));
                 let (from, to, step) = (number(from)?, number(to)?, number(step)?);
                 let n = (to - from) / step;
-                if !(step > 0.0 && n >= 0.0 && n <= 1e5) {
+                if !(step > 0.0 && (0.0..=1e5).contains(&n)) {
                     return Err(wrong(
                         "the step must be positive and lead from the first to the last in 100,000 steps at most",
                     ));

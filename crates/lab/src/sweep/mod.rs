@@ -352,7 +352,8 @@ fn scenes(
     let mut scenes: Vec<Scene> = Vec::new();
     for sets in &grid.scenes {
         let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
-        let config = Config::validate(layers.with(&sets)?.resolve()?)?;
+        let learned = policy.map_or(0.0, |artefact| artefact.multiplier);
+        let config = Config::validate(layers.with(&sets)?.resolve()?)?.with_multiplier(learned);
         // The bars and features of the first scene serve all that differ in execution alone.
         let market = match scenes.first() {
             Some(first)

@@ -1,0 +1,38 @@
+//! A limit on drawdown, met by a Lagrange multiplier that is learned alongside the policy (Altman 1999, "Constrained Markov
+//! decision processes"; Tessler, Mankowitz and Mannor 2019, "Reward constrained policy optimization").
+//!
+//! The cost of a bar is how deep the drawdown lies beyond where the limit begins to bind, over the limit. The policy maximises
+//! reward less multiplier times cost; between updates the multiplier rises by `rate` times what the mean cost exceeds its
+//! budget by, and falls as it stays below.
+
+use serde::{Deserialize, Serialize};
+
+/// The limit.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct DrawdownLimit {
+    /// Deepest drawdown allowed, as a share of the high.
+    pub limit: f64,
+    /// Share of the limit at which it begins to bind: what is learned in one window leaves room for another.
+    pub binds_at: f64,
+    /// Mean cost a bar that is put up with.
+    pub budget: f64,
+    /// Step of the multiplier.
+    pub rate: f64,
+    /// Largest multiplier.
+    pub largest: f64,
+}
+
+impl DrawdownLimit {
+    /// Cost of a bar that ends `drawdown` below the high.
+    #[inline]
+    #[must_use]
+    pub fn cost(&self, drawdown: f64) -> f64 {
+        (drawdown - self.binds_at * self.limit).max(0.0) / self.limit
+    }
+
+    /// The multiplier after an update whose mean cost was `cost`.
+    #[must_use]
+    pub fn next(&self, multiplier: f64, cost: f64) -> f64 {
+        (multiplier + self.rate * (cost - self.budget)).clamp(0.0, self.largest)
+    }
+}
