@@ -1,6 +1,6 @@
 """Writes `crates/evaluate/tests/fixtures/metrics.csv`: made-up returns and what other people's code says of them.
 
-    python3 scripts/metrics_fixture.py     (needs numpy, scipy, empyrical-reloaded and arch from the Python registry)
+    python3 scripts/metrics_fixture.py     (needs numpy, scipy, empyrical-reloaded, arch and statsmodels from the Python registry)
 """
 
 from pathlib import Path
@@ -10,8 +10,17 @@ import empyrical
 import numpy as np
 import pandas as pd
 import scipy
+import statsmodels
 from arch.bootstrap import optimal_block_length
+import statsmodels.api as sm
 from scipy import stats
+
+
+
+def newey_west(y, x):
+    lags = int(4 * (len(y) / 100) ** (2 / 9))
+    return sm.OLS(y, sm.add_constant(x)).fit(cov_type="HAC", cov_kwds={"maxlags": lags, "use_correction": False})
+
 
 N, YEAR = 1500, 252
 rng = np.random.default_rng(7)
@@ -38,6 +47,7 @@ values = {
     "profit_factor": returns[returns > 0].sum() / -returns[returns < 0].sum(),
     "beta": empyrical.beta(series, factor),
     "alpha": (series.mean() - empyrical.beta(series, factor) * factor.mean()) * YEAR,
+    **dict(zip(("t_alpha", "t_beta"), newey_west(returns, market).tvalues)),
     "skewness": stats.skew(returns),
     "kurtosis": stats.kurtosis(returns, fisher=False),
     "block": float(optimal_block_length(series)["stationary"].iloc[0]),
@@ -45,7 +55,7 @@ values = {
 out = Path(__file__).parent.parent / "crates/evaluate/tests/fixtures/metrics.csv"
 out.parent.mkdir(parents=True, exist_ok=True)
 with out.open("w") as f:
-    f.write(f"# empyrical-reloaded {empyrical.__version__}, arch {arch.__version__}, scipy {scipy.__version__}, numpy {np.__version__}\n")
+    f.write(f"# empyrical-reloaded {empyrical.__version__}, arch {arch.__version__}, scipy {scipy.__version__}, statsmodels {statsmodels.__version__}, numpy {np.__version__}\n")
     f.writelines(f"{name};{value:.12g}\n" for name, value in values.items())
     f.writelines(f"row;{r:.8f};{m:.8f}\n" for r, m in zip(returns, market))
 print(out)

@@ -253,8 +253,28 @@ pub(crate) struct EvaluateArgs {
     #[arg(long, conflicts_with = "window")]
     pub(crate) open_sealed: bool,
     /// The judgement as JSON.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "by")]
     pub(crate) json: bool,
+    /// Where it earned and lost on the test window: by regime; or through named windows of history.
+    #[arg(long, value_enum, conflicts_with = "open_sealed")]
+    pub(crate) by: Option<By>,
+    /// The TOML file of named windows.
+    #[arg(long, default_value = "configs/windows/btc.toml")]
+    pub(crate) windows: PathBuf,
+    /// Adds what is left with costs and latency doubled.
+    #[arg(long, requires = "by")]
+    pub(crate) stress: bool,
+    /// Adds what is left with ever more money.
+    #[arg(long, requires = "by")]
+    pub(crate) capacity: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    /// Regimes: the run's own, or volatility and trend by rules.
+    Regime,
+    /// Named windows of history.
+    Windows,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 mod args;
 mod backtest;
 mod bench;
+mod breakdown;
 mod check;
 mod config;
 mod costs;
@@ -23,7 +24,10 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Train(args) => train::train(&args, &cli.machine),
-        Command::Evaluate(args) => train::evaluate(&args, &cli.machine),
+        Command::Evaluate(args) => match args.by {
+            Some(by) => breakdown::run(&args, by, &cli.machine),
+            None => train::evaluate(&args, &cli.machine),
+        },
         Command::Config { command } => config::run(&command),
         Command::Backtest(args) => backtest::run(&args, &cli.machine),
         Command::Costs { command } => costs::run(&command, &cli.machine),

@@ -10,8 +10,8 @@ use cambist_evaluate::metrics::bootstrap::{optimal_block, sharpe_interval};
 use cambist_evaluate::metrics::deflated_sharpe::{deflated_sharpe, expected_best};
 use cambist_evaluate::metrics::probabilistic_sharpe::SharpeEstimate;
 use cambist_evaluate::metrics::{
-    break_even, calmar, drawdown, growth, hit_rate, market, moments, profit_factor, sharpe, sortino, tail,
-    turnover,
+    break_even, calmar, drawdown, growth, hit_rate, market, moments, newey_west, profit_factor, sharpe,
+    sortino, tail, turnover,
 };
 
 #[test]
@@ -34,6 +34,8 @@ fn metrics_equal_other_peoples() {
     let cagr = growth::cagr(&equity, years);
     let (var, cvar) = tail::value_at_risk(&returns, 0.05);
     let (alpha, beta) = market::alpha_beta(&returns, &factor, 252.0);
+    let regression = newey_west::regress(&returns, &factor);
+    assert!((regression.alpha * 252.0 - alpha).abs() < 1e-12 && (regression.beta - beta).abs() < 1e-12);
     let ours = [
         ("total_return", growth::total_return(&equity)),
         ("cagr", cagr),
@@ -46,6 +48,8 @@ fn metrics_equal_other_peoples() {
         ("conditional_value_at_risk", cvar),
         ("hit_rate", hit_rate::hit_rate(&returns)),
         ("profit_factor", profit_factor::profit_factor(&returns)),
+        ("t_alpha", regression.t_alpha),
+        ("t_beta", regression.t_beta),
         ("alpha", alpha),
         ("beta", beta),
         ("skewness", moments::skewness(&returns)),

@@ -142,6 +142,28 @@ impl Listing {
         }
     }
 
+    /// The same terms with costs `costs` times and latency `delay` times as high; the spread is not among them, since it comes
+    /// with the market's events.
+    #[must_use]
+    pub fn scaled(&self, costs: f64, delay: u32) -> Self {
+        let Self { commission: c, slippage: s, impact: i, .. } = self;
+        Self {
+            commission: Commission {
+                per_lot: c.per_lot * costs,
+                taker_bp: c.taker_bp * costs,
+                maker_bp: c.maker_bp * costs,
+                minimum: c.minimum * costs,
+            },
+            slippage: Slippage { fixed: s.fixed * costs, volatility: s.volatility * costs },
+            impact: Impact { temporary: i.temporary * costs, permanent: i.permanent * costs, ..*i },
+            latency: match self.latency {
+                Latency::Millis(ms) => Latency::Millis(ms * delay),
+                Latency::Bars(bars) => Latency::Bars(bars * delay),
+            },
+            ..self.clone()
+        }
+    }
+
     /// Refuses terms that make no sense.
     ///
     /// # Errors

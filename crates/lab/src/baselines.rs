@@ -36,13 +36,13 @@ pub fn baselines(
         let mut env = market.once(config, normaliser, rows.clone(), true)?;
         Ok(backtest(&mut env, tape, name, |_, row, action| action[0] = rule(row) as f32, |_| ()))
     };
-    let hold = run(HOLD, &mut |_| 1.0)?;
-    let share = volatility_share(policy, &hold);
+    let hold = hold(config, market, normaliser, rows.clone())?;
+    let calm = hold_at_volatility(config, market, normaliser, rows.clone(), policy, &hold)?;
     let mut random = Random::matching(policy, config.raw.run.seed, config.decision.long_only);
     let mut reversion = 0.0;
     Ok(vec![
         run("flat", &mut |_| 0.0)?,
-        run("hold at policy's volatility", &mut |_| share)?,
+        calm,
         run("random, same turnover", &mut |_| random.target())?,
         run("momentum", &mut |row| momentum(tape, row))?,
         run("mean reversion", &mut |row| {
@@ -51,6 +51,47 @@ pub fn baselines(
         })?,
         hold,
     ])
+}
+
+/// Holding over `rows`.
+///
+/// # Errors
+/// When the rows cannot hold an episode.
+pub(crate) fn hold(
+    config: &Config,
+    market: &Market,
+    normaliser: &Arc<Normaliser>,
+    rows: Range<usize>,
+) -> Result<Track, LabError> {
+    constant(config, market, normaliser, rows, HOLD, 1.0)
+}
+
+/// Holding the share that is as volatile as the policy was.
+///
+/// # Errors
+/// When the rows cannot hold an episode.
+pub(crate) fn hold_at_volatility(
+    config: &Config,
+    market: &Market,
+    normaliser: &Arc<Normaliser>,
+    rows: Range<usize>,
+    policy: &Track,
+    hold: &Track,
+) -> Result<Track, LabError> {
+    let share = volatility_share(policy, hold);
+    constant(config, market, normaliser, rows, "hold at policy's volatility", share)
+}
+
+fn constant(
+    config: &Config,
+    market: &Market,
+    normaliser: &Arc<Normaliser>,
+    rows: Range<usize>,
+    name: &str,
+    target: f64,
+) -> Result<Track, LabError> {
+    let mut env = market.once(config, normaliser, rows, true)?;
+    Ok(backtest(&mut env, &market.tape, name, |_, _, action| action[0] = target as f32, |_| ()))
 }
 
 /// The constant share of holding that is as volatile as the policy, at most 1. Known only afterwards: a yardstick, not

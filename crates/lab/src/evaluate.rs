@@ -165,7 +165,8 @@ pub fn evaluate(
     Ok((judge_and_report(&judging, &tracks, clock)?, openings))
 }
 
-fn same(field: &'static str, artefact: &str, here: &str) -> Result<(), LabError> {
+/// Refuses an artefact whose `field` is not what is here.
+pub(crate) fn same(field: &'static str, artefact: &str, here: &str) -> Result<(), LabError> {
     if artefact == here {
         return Ok(());
     }

@@ -5,6 +5,7 @@ pub mod backtest;
 pub mod bars;
 pub mod baselines;
 pub mod bench;
+pub mod breakdown;
 pub mod check;
 pub mod config;
 pub mod costs;

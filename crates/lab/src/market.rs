@@ -243,14 +243,32 @@ impl Market {
         free_targets: bool,
     ) -> Result<MarketEnv, LabError> {
         let decision = if free_targets { Self::free_decision(config) } else { config.decision };
-        let plan = EpisodePlan { starts: Starts::First, length: EpisodeLength::ToEnd };
-        let mut spec = self.spec(config, normaliser, decision, plan, rows)?;
+        let mut spec = self.spec(config, normaliser, decision, ONCE, rows)?;
         if free_targets {
             spec.execution = free(&self.execution);
         }
         Ok(MarketEnv::new(spec, 1, 0, AutoReset::Disabled)?)
     }
+
+    /// The same for a policy that begins with `cash`.
+    ///
+    /// # Errors
+    /// When the rows cannot hold an episode.
+    pub(crate) fn once_with(
+        &self,
+        config: &Config,
+        normaliser: &Arc<Normaliser>,
+        rows: std::ops::Range<usize>,
+        cash: f64,
+    ) -> Result<MarketEnv, LabError> {
+        let mut spec = self.spec(config, normaliser, config.decision, ONCE, rows)?;
+        spec.initial_cash = cash;
+        Ok(MarketEnv::new(spec, 1, 0, AutoReset::Disabled)?)
+    }
 }
+
+/// Every row once, from the first to the last.
+const ONCE: EpisodePlan = EpisodePlan { starts: Starts::First, length: EpisodeLength::ToEnd };
 
 /// A trainer in market environments made of `spec`; the agent is `start`, or a fresh one.
 ///

@@ -40,6 +40,7 @@ pub struct RewardState {
     memory: [Memory; MOST_PARTS],
     peak: f64,
     drawdown: f64,
+    deepest: f64,
     /// Learned between updates; the same in every environment.
     pub multiplier: f64,
     /// Sums over steps: components, weights, cost of the limit, number of steps.
@@ -54,6 +55,7 @@ impl Composite {
             memory: [[0.0; 3]; MOST_PARTS],
             peak: 0.0,
             drawdown: 0.0,
+            deepest: 0.0,
             multiplier,
             sums: [0.0; 2 * MOST_PARTS + 2],
         };
@@ -66,7 +68,7 @@ impl Composite {
         for (memory, part) in state.memory.iter_mut().zip(&self.parts) {
             *memory = part.component.begin();
         }
-        (state.peak, state.drawdown) = (0.0, 0.0);
+        (state.peak, state.drawdown, state.deepest) = (0.0, 0.0, 0.0);
     }
 
     /// The reward of `change`, decided under the regimes' `probabilities`, none where they are not known.
@@ -86,7 +88,9 @@ impl Composite {
         if let Some(limit) = &self.limit {
             state.peak = state.peak.max(change.before).max(change.after);
             state.drawdown = if state.peak > 0.0 { 1.0 - change.after / state.peak } else { 0.0 };
-            let cost = limit.cost(state.drawdown);
+            let deepest = state.deepest.max(state.drawdown);
+            let cost = limit.cost(state.deepest, deepest);
+            state.deepest = deepest;
             total -= state.multiplier * cost;
             state.sums[2 * MOST_PARTS] += cost;
         }
@@ -101,7 +105,8 @@ impl Composite {
             let name = part.component.name();
             part.component.columns().iter().map(move |column| format!("reward.{name}.{column}"))
         };
-        let limit = self.limit.iter().flat_map(|_| ["reward.drawdown", "reward.multiplier"]);
+        let limit =
+            self.limit.iter().flat_map(|_| ["reward.drawdown", "reward.deepest", "reward.multiplier"]);
         self.parts.iter().flat_map(of_part).chain(limit.map(str::to_owned)).collect()
     }
 
@@ -117,7 +122,8 @@ impl Composite {
         }
         if let Some(limit) = &self.limit {
             out[at] = (state.drawdown / limit.limit).clamp(-5.0, 5.0) as f32;
-            out[at + 1] = (state.multiplier / (1.0 + state.multiplier)) as f32;
+            out[at + 1] = (state.deepest / limit.limit).clamp(-5.0, 5.0) as f32;
+            out[at + 2] = (state.multiplier / (1.0 + state.multiplier)) as f32;
         }
     }
 

@@ -1,9 +1,10 @@
 //! A limit on drawdown, met by a Lagrange multiplier that is learned alongside the policy (Altman 1999, "Constrained Markov
 //! decision processes"; Tessler, Mankowitz and Mannor 2019, "Reward constrained policy optimization").
 //!
-//! The cost of a bar is how deep the drawdown lies beyond where the limit begins to bind, over the limit. The policy maximises
-//! reward less multiplier times cost; between updates the multiplier rises by `rate` times what the mean cost exceeds its
-//! budget by, and falls as it stays below.
+//! The cost of a bar is what the episode's deepest drawdown, beyond where the limit begins to bind, grew by on it, over the limit:
+//! an account that stands still pays nothing, however deep it lies, so there is always something left to be done. The policy
+//! maximises reward less multiplier times cost; between updates the multiplier rises by `rate` times what the mean cost
+//! exceeds its budget by, and falls as it stays below. A multiplier of one asks a log return of one for a whole limit.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,11 +24,12 @@ pub struct DrawdownLimit {
 }
 
 impl DrawdownLimit {
-    /// Cost of a bar that ends `drawdown` below the high.
+    /// Cost of a bar that takes the deepest drawdown from `before` to `after`.
     #[inline]
     #[must_use]
-    pub fn cost(&self, drawdown: f64) -> f64 {
-        (drawdown - self.binds_at * self.limit).max(0.0) / self.limit
+    pub fn cost(&self, before: f64, after: f64) -> f64 {
+        let beyond = |drawdown: f64| (drawdown - self.binds_at * self.limit).max(0.0);
+        (beyond(after) - beyond(before)) / self.limit
     }
 
     /// The multiplier after an update whose mean cost was `cost`.

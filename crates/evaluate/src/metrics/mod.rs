@@ -10,6 +10,7 @@ pub mod growth;
 pub mod hit_rate;
 pub mod market;
 pub mod moments;
+pub mod newey_west;
 pub mod probabilistic_sharpe;
 pub mod profit_factor;
 pub mod seeds;

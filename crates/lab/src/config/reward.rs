@@ -68,7 +68,7 @@ fn limit(raw: &RawConfig) -> Result<Option<DrawdownLimit>, ConfigError> {
     for (field, value, most) in [
         ("reward.drawdown_binds_at", r.drawdown_binds_at, 1.0),
         ("reward.drawdown_budget", r.drawdown_budget, 10.0),
-        ("reward.multiplier_rate", r.multiplier_rate, 100.0),
+        ("reward.multiplier_rate", r.multiplier_rate, 1e6),
         ("reward.multiplier_largest", r.multiplier_largest, 1e6),
     ] {
         require((0.0..=most).contains(&value), field, value, format!("from 0 to {most}"))?;

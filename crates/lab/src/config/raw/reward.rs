@@ -28,7 +28,7 @@ pub struct RawReward {
     pub drawdown_limit: f64,
     /// Share of the limit at which it begins to bind.
     pub drawdown_binds_at: f64,
-    /// Mean cost a bar, in limits, that is put up with.
+    /// Mean growth a bar of the deepest drawdown beyond that, in limits, that is put up with.
     pub drawdown_budget: f64,
     /// Step of the multiplier after an update, for each limit of mean cost.
     pub multiplier_rate: f64,
@@ -47,9 +47,9 @@ impl Default for RawReward {
             ruin_penalty: 0.0,
             drawdown_limit: 0.0,
             drawdown_binds_at: 0.7,
-            drawdown_budget: 0.01,
-            multiplier_rate: 0.002,
-            multiplier_largest: 1.0,
+            drawdown_budget: 1e-5,
+            multiplier_rate: 20.0,
+            multiplier_largest: 10.0,
         }
     }
 }
