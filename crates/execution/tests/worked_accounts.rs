@@ -73,12 +73,12 @@ fn btcusd_in_a_hedging_account() {
     // Monday. 6. Buy 0.50 at 20,010: value 10,005, commission 5.0025: 4,994.9975. Margin 1,000.50.
     desk.quote("2023-03-06T10:00", 2_000_000, 2_001_000);
     let long = desk.trade(50, None).position;
-    assert!(close(desk.balance(), 4_994.9975) && close(desk.broker.margin(), 1_000.50));
+    assert!(close(desk.balance(), 4994.9975) && close(desk.broker.margin(), 1_000.50));
 
     // 7. Sell 0.20 beside it at 20,000: value 4,000, commission 2.00: 4,992.9975.
     //    Margin of the surplus: 0.30 * 20,010 / 10 = 600.30; the covered 0.20 ask none.
     let short = desk.trade(-20, None).position;
-    assert!(close(desk.balance(), 4_992.9975) && close(desk.broker.margin(), 600.30));
+    assert!(close(desk.balance(), 4992.9975) && close(desk.broker.margin(), 600.30));
     assert_ne!(long, short);
 
     // Tuesday. Interest of the night: long 0.50 * 20,000 * 18 % / 360 = -5.00; short 0.20 * 20,010 * 3.6 % / 360 = -0.4002.
@@ -87,25 +87,25 @@ fn btcusd_in_a_hedging_account() {
     desk.quote("2023-03-07T10:00", 2_100_000, 2_101_000);
     let deal = desk.trade(-30, Some(long));
     assert!(close(deal.profit, 297.0) && close(deal.financing, -3.0) && deal.position == long);
-    assert!(close(desk.balance(), 5_283.8475));
+    assert!(close(desk.balance(), 5283.8475));
 
     // 9. Turning the short into a long takes two orders. Close 0.20 at 21,010: -1,010 * 0.20 = -202.00; interest -0.4002;
     //    5 bp of 4,202 = 2.101. 5,283.8475 - 202.00 - 0.4002 - 2.101 = 5,079.3463.
     desk.trade(20, Some(short));
-    assert!(close(desk.balance(), 5_079.3463));
+    assert!(close(desk.balance(), 5079.3463));
     //    Buy 2.00 at 21,010: 5 bp of 42,020 = 21.01: 5,058.3363. Margin 4,202.00 + 0.20 * 20,010 / 10 = 4,602.20.
     //    Equity + 0.20 * 990 - 2.00 interest - 2.00 * 10 spread = 5,234.3363.
     let large = desk.trade(200, None).position;
-    assert!(close(desk.balance(), 5_058.3363) && close(desk.broker.margin(), 4_602.20));
-    assert!(close(desk.broker.equity(), 5_234.3363));
+    assert!(close(desk.balance(), 5058.3363) && close(desk.broker.margin(), 4_602.20));
+    assert!(close(desk.broker.equity(), 5234.3363));
 
     // 10. The bid falls to 19,500: equity 5,058.3363 - 0.20 * 510 - 2.00 - 2.00 * 1,510 = 1,934.3363, 42 % of the margin.
     //     The largest loser goes: -3,020.00, 5 bp of 39,000 = 19.50: 2,018.8363. Then 478 %: the other one stays.
     desk.quote("2023-03-07T12:00", 1_950_000, 1_951_000);
-    assert!(close(desk.balance(), 2_018.8363), "{}", desk.balance());
+    assert!(close(desk.balance(), 2018.8363), "{}", desk.balance());
     let out = *desk.deals().last().unwrap();
     assert_eq!((out.reason, out.position, out.price), (Reason::StopOut, large, 1_950_000.0));
     assert!(desk.log.iter().any(|n| matches!(n, Notice::MarginCall { .. })));
     assert_eq!(desk.broker.account().holdings().len(), 1);
-    assert!(close(desk.broker.margin(), 400.20) && close(desk.broker.equity(), 1_914.8363));
+    assert!(close(desk.broker.margin(), 400.20) && close(desk.broker.equity(), 1914.8363));
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cambist_core::clock::Clock;
-use cambist_evaluate::metrics::sharpe;
+use cambist_evaluate::metrics::{drawdown, sharpe};
 use cambist_evaluate::windows::Fold;
 use cambist_features::Normaliser;
 use cambist_nets::LearnError;
@@ -169,7 +169,8 @@ pub fn train(
     Ok(Trained { agent, normaliser, steps, chosen_update, multiplier, stopped })
 }
 
-/// Annual Sharpe ratio of the greedy policy; a policy that never trades scores zero, a ruined one worst of all.
+/// Annual Sharpe ratio of the greedy policy; a policy that never trades scores zero, one that breaks its reward's drawdown
+/// limit less than any that does not, a ruined one worst of all.
 fn validation_score(
     config: &Config,
     market: &Market,
@@ -180,6 +181,13 @@ fn validation_score(
     let track = backtest_window(market, config, normaliser, rows, agent, "validation")?;
     if track.ruined {
         return Ok(-1e9);
+    }
+    if let Some(limit) = config.reward.composed().and_then(|reward| reward.limit) {
+        // Weights that break the limit are chosen only where all do, and then those that break it least.
+        let over = drawdown::drawdown(&track.equity).deepest - limit.limit;
+        if over > 0.0 {
+            return Ok(-1e3 * (1.0 + over));
+        }
     }
     let sharpe = sharpe::annual(&track.returns(), track.bars_per_year());
     Ok(if sharpe.is_nan() { 0.0 } else { sharpe })

@@ -17,14 +17,20 @@ pub type Memory = [f64; 3];
 
 /// One law of reward.
 pub(crate) trait Law {
-    /// Names of what is remembered; as many as are used.
-    fn columns(&self) -> &'static [&'static str];
-    /// What is remembered when an episode begins.
-    fn begin(&self) -> Memory;
     /// The component's value for `change`.
     fn of(&self, change: &Change, memory: &mut Memory) -> f64;
+    /// Names of what is remembered; as many as are used.
+    fn columns(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// What is remembered when an episode begins.
+    fn begin(&self) -> Memory {
+        [0.0; 3]
+    }
     /// What is remembered, as numbers of the order of one.
-    fn shown(&self, memory: &Memory) -> Memory;
+    fn shown(&self, memory: &Memory) -> Memory {
+        *memory
+    }
 }
 
 /// A component.

@@ -19,37 +19,13 @@ fn share(amount: f64, change: &Change) -> f64 {
 }
 
 impl Law for Cost {
-    fn columns(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn begin(&self) -> Memory {
-        [0.0; 3]
-    }
-
     fn of(&self, change: &Change, _: &mut Memory) -> f64 {
         -share(change.costs, change)
-    }
-
-    fn shown(&self, memory: &Memory) -> Memory {
-        *memory
     }
 }
 
 impl Law for Turnover {
-    fn columns(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn begin(&self) -> Memory {
-        [0.0; 3]
-    }
-
     fn of(&self, change: &Change, _: &mut Memory) -> f64 {
         -share(change.traded, change)
-    }
-
-    fn shown(&self, memory: &Memory) -> Memory {
-        *memory
     }
 }

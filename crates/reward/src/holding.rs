@@ -10,20 +10,8 @@ use crate::component::{Law, Memory};
 pub struct Holding;
 
 impl Law for Holding {
-    fn columns(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn begin(&self) -> Memory {
-        [0.0; 3]
-    }
-
     fn of(&self, change: &Change, _: &mut Memory) -> f64 {
         let exposure = change.exposure.clamp(-100.0, 100.0);
         -exposure * exposure
-    }
-
-    fn shown(&self, memory: &Memory) -> Memory {
-        *memory
     }
 }

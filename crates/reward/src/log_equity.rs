@@ -10,19 +10,7 @@ use crate::component::{Law, Memory};
 pub struct LogEquity;
 
 impl Law for LogEquity {
-    fn columns(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn begin(&self) -> Memory {
-        [0.0; 3]
-    }
-
     fn of(&self, change: &Change, _: &mut Memory) -> f64 {
         change.log_return()
-    }
-
-    fn shown(&self, memory: &Memory) -> Memory {
-        *memory
     }
 }

@@ -25,10 +25,6 @@ impl Law for TimeWeighted {
         &["short", "middle", "long"]
     }
 
-    fn begin(&self) -> Memory {
-        [0.0; 3]
-    }
-
     fn of(&self, change: &Change, memory: &mut Memory) -> f64 {
         let r = change.log_return();
         for (mean, bars) in memory.iter_mut().zip(self.horizons()) {

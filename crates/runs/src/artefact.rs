@@ -132,7 +132,7 @@ mod tests {
         std::fs::write(&path, text.replace("1e-300", "1e-301")).unwrap();
         let error = load::<BTreeMap<String, f64>>(&place).unwrap_err();
         assert!(matches!(error, RunError::Damaged { what: "the manifest", .. }), "{error}");
-        std::fs::write(&path, text.replace("\"schema\": 1", "\"schema\": 7")).unwrap();
+        std::fs::write(&path, text.replace("\"schema\": 2", "\"schema\": 7")).unwrap();
         let error = load::<BTreeMap<String, f64>>(&place).unwrap_err();
         assert!(matches!(error, RunError::Schema { found: 7, .. }), "{error}");
     }
