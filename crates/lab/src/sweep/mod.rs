@@ -15,6 +15,7 @@ use cambist_decide::DecisionPath;
 use cambist_evaluate::Track;
 use cambist_evaluate::metrics::{drawdown, growth, sharpe};
 use cambist_evaluate::windows::Span;
+use cambist_execution::Engine;
 use cambist_features::Normaliser;
 use cambist_market::{Execution, MarketEnv, Snapshot};
 use cambist_policy::ActorCritic;
@@ -147,12 +148,15 @@ impl Prepared {
         let scene = &self.scenes[combination.scene];
         let (market, parameters) = (&scene.market, &combination.parameters);
         match (self.rule, &self.policy) {
-            (Some((kind, long_only)), _) if self.fast => {
-                Ok(with_rule(kind, long_only, parameters, market, closes, Lived { scene, kept }))
-            }
-            (Some((kind, long_only)), _) => {
-                with_rule(kind, long_only, parameters, market, closes, Stepped { scene, kept })
-            }
+            (Some((kind, long_only)), _) => match &market.execution {
+                Execution::Short(engine) if self.fast => {
+                    let lived = Lived { scene, engine, kept };
+                    Ok(with_rule(kind, long_only, parameters, market, closes, lived))
+                }
+                Execution::Short(_) | Execution::Full(_) => {
+                    with_rule(kind, long_only, parameters, market, closes, Stepped { scene, kept })
+                }
+            },
             (None, Some((artefact, agent, _))) => {
                 let mut env = scene.env(false)?;
                 let mut trades = Trades::default();
@@ -251,6 +255,7 @@ fn sided<W: WithRule>(mut rule: impl Rule, long_only: bool, with: W) -> W::Out {
 /// By the fast path.
 struct Lived<'a> {
     scene: &'a Scene,
+    engine: &'a Engine,
     kept: Option<&'a mut Kept>,
 }
 
@@ -259,10 +264,9 @@ impl WithRule for Lived<'_> {
 
     fn run(self, rule: &mut impl Rule) -> Outcome {
         let Scene { config, market, normaliser, rows } = self.scene;
+        let engine = self.engine;
         let path = DecisionPath::new(Market::free_decision(config), Arc::clone(normaliser));
-        let Execution::Short(engine) = &market.execution else {
-            unreachable!("the fast path is the short form's")
-        };
+
         let plain = Plain {
             tape: &market.tape,
             rows: rows.clone(),
