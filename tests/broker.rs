@@ -240,6 +240,15 @@ fn brokers_that_make_no_sense_are_refused() {
     };
     refused(&["broker.instrument=dogeusd"], &["broker.instrument", "dogeusd", "xauusd"]);
     refused(&["broker.tick_value=-1"], &["btcusd", "tick_value", "-1"]);
+    refused(
+        &["broker.instrument=btcusdt-perpetual", "broker.deposit_currency=USDT"],
+        &["broker.funding_file", "perpetual", "none"],
+    );
+    let foreign = "broker.deposit_currency=EUR";
+    refused(
+        &[foreign, "broker.conversion_symbol=EURJPY"],
+        &["broker.conversion_symbol", "EURJPY", "USDEUR or EURUSD"],
+    );
     refused(&["broker.lot_minimum=0.015"], &["broker.lot_minimum", "0.015", "0.01"]);
     refused(&["broker.deposit_currency=EUR"], &["broker.conversion_rate", "USD to EUR"]);
     refused(&["broker.participation=1.5"], &["participation", "1.5"]);
@@ -263,4 +272,61 @@ fn brokers_that_make_no_sense_are_refused() {
     assert!(
         String::from_utf8_lossy(&output.stderr).contains("0.015 lots are no multiple of the lot step 0.01")
     );
+}
+
+/// Steps through `spec` by `action`, a bar at a time; gives positions in units and equities.
+fn lived(spec: &MarketSpec, n_steps: usize, action: impl Fn(usize) -> f32) -> Vec<(f64, f64)> {
+    let mut env = MarketEnv::new(spec.clone(), 1, 0, AutoReset::Disabled).unwrap();
+    let mut storage = StepStorage::for_env(&env);
+    env.reset(0, &mut storage.observations);
+    let step = |step: usize| {
+        env.step(&[action(step)], &mut storage.buffers());
+        let snapshot = env.snapshot(0);
+        (snapshot.units, snapshot.equity)
+    };
+    (0..n_steps).map(step).collect()
+}
+
+const NO_VOLUME: [&str; 3] =
+    ["broker.participation=0", "broker.impact_temporary=0", "broker.impact_permanent=0"];
+
+#[test]
+fn a_hedging_account_closes_what_it_is_against() {
+    let sizes =
+        ["broker.sizing=fixed_lots", "broker.size=2.0", "broker.max_exposure=100.0", "broker.swap=none"];
+    let free = ["broker.swap_long=0", "broker.swap_short=0", "broker.stop_loss_atr=0"];
+    let run = |books: &str| {
+        let books = format!("broker.books={books}");
+        let sets = [&NO_VOLUME[..], &sizes, &free, &[books.as_str()]].concat();
+        let (config, market) = market(40_000, &sets);
+        lived(&spec(&config, &market), 600, |step| [2.0, 0.0, 1.0, 2.0, 2.0, 1.0, 0.0][step / 3 % 7])
+    };
+    let (netting, hedging) = (run("netting"), run("hedging"));
+    for (step, (a, b)) in netting.iter().zip(&hedging).enumerate() {
+        assert!(a.0 == b.0 && (a.1 - b.1).abs() < 0.05, "step {step}: {a:?} {b:?}");
+    }
+    assert!(hedging.iter().any(|(units, _)| *units == 0.0) && hedging.iter().any(|(units, _)| *units < 0.0));
+}
+
+#[test]
+fn a_position_with_stops_can_be_made_smaller() {
+    let sets =
+        [&NO_VOLUME[..], &["decision.action=continuous", "broker.latency_ms=0", "broker.stop_loss_atr=50"]];
+    let (config, market) = market(40_000, &sets.concat());
+    for side in [1.0f32, -1.0] {
+        let course = lived(&spec(&config, &market), 12, |step| if step < 6 { side } else { 0.5 * side });
+        let (full, half) = (course[5].0, course[11].0);
+        assert!((half / full - 0.5).abs() < 0.1, "{full} {half}");
+    }
+}
+
+#[test]
+fn an_order_that_is_refused_on_its_way_is_asked_for_again() {
+    let sets = [&NO_VOLUME[..], &["broker.latency_ms=0", "broker.latency_bars=1", "broker.reject_share=0.5"]];
+    let (config, market) = market(40_000, &sets.concat());
+    // Long for twenty bars, then short for twenty: half of the orders are refused, and yet the position gets there.
+    let course = lived(&spec(&config, &market), 200, |step| if step / 20 % 2 == 0 { 2.0 } else { 0.0 });
+    for (at, (units, _)) in course.iter().enumerate().skip(19).step_by(20) {
+        assert!(*units * if at / 20 % 2 == 0 { 1.0 } else { -1.0 } > 0.0, "bar {at}: {units}");
+    }
 }

@@ -207,6 +207,12 @@ impl MarketTape {
     /// A content hash (BLAKE3, hex): a change of one value, stamp or unit changes it.
     #[must_use]
     pub fn fingerprint(&self) -> String {
+        self.fingerprint_with(&[])
+    }
+
+    /// The same of the bars and of named series beside them, given as bits.
+    #[must_use]
+    pub fn fingerprint_with(&self, series: &[(&str, Vec<u64>)]) -> String {
         let mut hasher = blake3::Hasher::new();
         let head = format!(
             "cambist-tape-1\n{}\n{}\n{:?}\n{:?}\n{}\n{}\n",
@@ -223,6 +229,10 @@ impl MarketTape {
             hash_column(&mut hasher, column, |v| v.to_bits().to_le_bytes());
         }
         hash_column(&mut hasher, &self.coverage, |v| v.to_bits().to_le_bytes());
+        for (name, bits) in series {
+            hasher.update(name.as_bytes());
+            hash_column(&mut hasher, bits, |v| v.to_le_bytes());
+        }
         hasher.finalize().to_hex().to_string()
     }
 }

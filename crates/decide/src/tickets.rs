@@ -86,7 +86,9 @@ impl DecisionPath {
             Some(((quote.mid + distance) / rules.tick_size).round() as i64)
         };
         let mut ticket = Ticket::market(0, change);
-        if after != 0 && outlook.true_range > 0.0 {
+        // What only reduces leaves the stops that are there.
+        let opens = after.abs() > held.abs() || after.signum() * held.signum() < 0;
+        if opens && outlook.true_range > 0.0 {
             ticket.stop_loss = away(rules.stop_ranges, -1);
             ticket.take_profit = away(rules.target_ranges, 1);
         }

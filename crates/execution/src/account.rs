@@ -300,6 +300,7 @@ impl Account {
             held.steps = all;
             held.stop_loss = fill.stop_loss.or(held.stop_loss);
             held.take_profit = fill.take_profit.or(held.take_profit);
+            held.fresh |= fill.fresh;
             return held.id;
         }
         let id = if reverses { reversed } else { fill.id };

@@ -8,8 +8,9 @@
 //! 3. A stop loss, take profit or pending price lies on its side of the quote, at least the stops level away.
 //! 4. The broker rejects the share of client orders it is said to, by a draw from its seed and the order's number.
 //! 5. Nothing pending is changed or cancelled within the freeze level of the quote.
-//! 6. An order serves at the first price of the instrument's session at or after its arrival; if the market was away for
-//!    longer than is allowed it expires instead. A day order ends with the broker's day, a dated one with its time.
+//! 6. An order serves at the first price of the instrument's session at or after its arrival; if the market was away between
+//!    for longer than is allowed it expires instead. Out of session no order and no level is served. A day order ends with
+//!    the broker's day, a dated one with its time.
 //! 7. An order that arrives inside a bar fills, if it is a market order, at the worse of the bar's open and the straight
 //!    line from open to close at its arrival; a pending order works from the next bar on. Latency never improves a price.
 //! 8. A buyer pays the ask and a seller receives the bid: bars of the bid, as MetaTrader 5 makes them, are raised by the
@@ -18,13 +19,13 @@
 //! 9. One account is at most its share of a bar's volume or of a quote's depth. What is left over is given up (IOC), makes
 //!    the whole order void (FOK), or works on (return; a triggered stop becomes a market order).
 //! 10. An order may not open what the free margin cannot carry after its own costs: it is refused whole, or cut, by the
-//!     account's rules. What closes is never refused. Margin counts positions at their entry, but on an exchange, where
+//!     account's rules, at the prices of its own fill. What closes is never refused. Margin counts positions at their entry, but on an exchange, where
 //!     they are paid in full, at what they are worth: unrealised gains buy nothing there.
 //! 11. At a bar's open, whatever the open has passed fills at the open: stop losses and stop orders first, then limits
 //!     and take profits, then orders that arrive; each oldest first. Gaps go through stops, and are kind to limits.
 //! 12. Inside a bar, stops trigger before limits, at their own price. A limit fills at its own price when the quote of bid
-//!     or ask bars touches it; bars of mid or last prices must trade beyond it. A stop-limit order triggered inside a bar
-//!     rests from the next on.
+//!     or ask bars touches it; bars of mid or last prices must trade beyond it. A triggered stop-limit order arrives anew as
+//!     a limit order, at the same open or, triggered inside a bar, at the next.
 //! 13. Inside a bar limits of one side fill only: pending orders before take profits. Which came first is unknown, and
 //!     buying low and selling high in one bar is not to be had for free.
 //! 14. A position opened inside a bar has its stop loss tested against the bar's worst price, its take profit not at all:
@@ -78,12 +79,14 @@ pub struct Working {
 #[derive(Debug, Clone, PartialEq)]
 struct Market {
     mark: Mark,
-    /// Ticks by which this account's own trades have moved the price.
+    /// Ticks by which this account's own trades have moved the price: up, the ask alone; down, the bid alone.
     shift: f64,
     /// Share of that which is left after a bar.
     kept: f64,
-    /// The last event's time; none before the first.
+    /// When the last event began; none before the first.
     seen: Option<UnixNanos>,
+    /// When it ended.
+    until: UnixNanos,
     book: BTreeMap<(bool, i64), i64>,
 }
 
@@ -104,6 +107,7 @@ struct State {
     next_id: u64,
     called: bool,
     stop_outs: u32,
+    luck: u64,
 }
 
 impl Broker {
@@ -113,7 +117,7 @@ impl Broker {
         let mark = Mark { bid: 0.0, ask: 0.0, rate: 1.0 };
         let market = |listing: &Listing| {
             let kept = listing.impact.kept();
-            Market { mark, shift: 0.0, kept, seen: None, book: BTreeMap::new() }
+            Market { mark, shift: 0.0, kept, seen: None, until: UnixNanos(0), book: BTreeMap::new() }
         };
         let state = State {
             account: Account::new(balance),
@@ -123,12 +127,14 @@ impl Broker {
             next_id: 1,
             called: false,
             stop_outs: 0,
+            luck: 0,
         };
         Self { rules, state }
     }
 
-    /// Begins anew with a flat account of `balance`; nothing is known of any market, but for the rates.
-    pub fn reset(&mut self, balance: f64) {
+    /// Begins anew with a flat account of `balance`; nothing is known of any market, but for the rates. What the broker
+    /// decides by chance depends on `luck`, beside the rules' seed and the order's number.
+    pub fn reset(&mut self, balance: f64, luck: u64) {
         let state = &mut self.state;
         state.account.reset(balance);
         state.working.clear();
@@ -137,6 +143,7 @@ impl Broker {
             market.book.clear();
         }
         (state.initial, state.next_id, state.called, state.stop_outs) = (balance, 1, false, 0);
+        state.luck = luck;
     }
 
     /// The rules.
@@ -422,9 +429,10 @@ impl State {
     }
 
     /// Rule 4.
-    fn rejects(rules: &BrokerRules, listing: usize, order: u64) -> bool {
+    fn rejects(&self, rules: &BrokerRules, listing: usize, order: u64) -> bool {
         let share = rules.listings[listing].reject_share;
-        share > 0.0 && Stream::new(rules.seed, Purpose::Broker, order).uniform() < share
+        let index = self.luck.rotate_left(24) ^ order;
+        share > 0.0 && Stream::new(rules.seed, Purpose::Broker, index).uniform() < share
     }
 
     fn end(&mut self, at: usize, time: UnixNanos, why: Ended, log: &mut impl Log) {
@@ -440,8 +448,7 @@ impl State {
 
     /// The broker closes `held` at the marks.
     fn force_out(&mut self, rules: &BrokerRules, held: &Holding, time: UnixNanos, log: &mut impl Log) {
-        let mark = self.mark(held.instrument);
-        let mut window = Window::at_mark(&mark, time, &self.markets[held.instrument]);
+        let mut window = Window::at_mark(time, &self.markets[held.instrument]);
         self.stop_out(rules, &mut window, held, log);
     }
 }
@@ -472,20 +479,27 @@ impl Market {
     }
 }
 
-/// Bid and ask when the price of `side` is `price` and they are `spread` apart. Rule 8.
+/// Bid and ask when the price of `side` is `price` and they are `spread` apart, for an account that has moved it by `shift`.
+/// Rule 8.
 #[inline]
-fn quotes(side: PriceSide, price: f64, spread: f64) -> (f64, f64) {
-    match side {
+fn quotes(side: PriceSide, price: f64, spread: f64, shift: f64) -> (f64, f64) {
+    let (bid, ask) = match side {
         PriceSide::Bid => (price, price + spread),
         PriceSide::Ask => (price - spread, price),
         PriceSide::Mid | PriceSide::Last => (price - spread / 2.0, price + spread / 2.0),
-    }
+    };
+    (bid + shift.min(0.0), ask + shift.max(0.0))
 }
 
 impl State {
     /// Rule 18.
     fn trade_beyond(&mut self, rules: &BrokerRules, instrument: usize, trade: &Trade, log: &mut impl Log) {
         let mut window = Window::of_trade(trade, &self.markets[instrument], rules, instrument);
+        self.expire(rules, instrument, &window, log);
+        self.markets[instrument].until = trade.time;
+        if !rules.listings[instrument].instrument.trades_at(trade.time) {
+            return;
+        }
         self.rest_filled_by(rules, instrument, &mut window, trade.price as f64, log);
     }
 }

@@ -68,6 +68,18 @@ impl Swap {
         }
     }
 
+    /// The same with what is paid `factor` times as high.
+    #[must_use]
+    pub fn dearer(&self, factor: f64) -> Self {
+        let paid = |rate: f64| if rate < 0.0 { rate * factor } else { rate };
+        let mode = match self.mode {
+            SwapMode::None => SwapMode::None,
+            SwapMode::Points { long, short } => SwapMode::Points { long: paid(long), short: paid(short) },
+            SwapMode::Interest { long, short } => SwapMode::Interest { long: paid(long), short: paid(short) },
+        };
+        Self { mode, ..*self }
+    }
+
     /// Money of one day on `lots` (signed) whose tick value is `tick_value` a lot and whose value is `value` (signed).
     #[inline]
     #[must_use]
@@ -152,6 +164,12 @@ impl Funding {
             }
         }
         Ok(())
+    }
+
+    /// Times and rates as bits, one after the other: what fingerprints are made of.
+    #[must_use]
+    pub fn bits(&self) -> Vec<u64> {
+        self.rates.iter().flat_map(|&(time, rate)| [time as u64, rate.to_bits()]).collect()
     }
 
     /// Whether there is none at all.

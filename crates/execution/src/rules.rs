@@ -4,7 +4,7 @@ use cambist_core::PriceSide;
 use serde::{Deserialize, Serialize};
 
 use crate::financing::{Funding, Swap};
-use crate::instrument::{Instrument, InstrumentError};
+use crate::instrument::{Instrument, InstrumentError, ShortSale};
 use crate::tariff::{Commission, Impact, Slippage};
 
 /// How long an order is under way.
@@ -142,8 +142,8 @@ impl Listing {
         }
     }
 
-    /// The same terms with costs `costs` times and latency `delay` times as high; the spread is not among them, since it comes
-    /// with the market's events.
+    /// The same terms with costs `costs` times and latency `delay` times as high: what is paid, not what is received. Spread and
+    /// funding are not among them, since they come with the market.
     #[must_use]
     pub fn scaled(&self, costs: f64, delay: u32) -> Self {
         let Self { commission: c, slippage: s, impact: i, .. } = self;
@@ -151,11 +151,19 @@ impl Listing {
             commission: Commission {
                 per_lot: c.per_lot * costs,
                 taker_bp: c.taker_bp * costs,
-                maker_bp: c.maker_bp * costs,
+                maker_bp: if c.maker_bp > 0.0 { c.maker_bp * costs } else { c.maker_bp },
                 minimum: c.minimum * costs,
             },
             slippage: Slippage { fixed: s.fixed * costs, volatility: s.volatility * costs },
             impact: Impact { temporary: i.temporary * costs, permanent: i.permanent * costs, ..*i },
+            swap: self.swap.dearer(costs),
+            instrument: Instrument {
+                short: match self.instrument.short {
+                    ShortSale::Borrowed(rate) => ShortSale::Borrowed(rate * costs),
+                    short => short,
+                },
+                ..self.instrument.clone()
+            },
             latency: match self.latency {
                 Latency::Millis(ms) => Latency::Millis(ms * delay),
                 Latency::Bars(bars) => Latency::Bars(bars * delay),

@@ -56,8 +56,10 @@ impl Slippage {
 /// What an order's own size does to the price. Temporary: `Y · σ · √(Q/V)` of the price, paid by the fill alone
 /// (Tóth et al. 2011, "Anomalous price impact and the critical nature of liquidity", eq. 1; Y is of order one). Permanent:
 /// `γ · σ · Q/V` of the price, which shifts what this account trades at from then on (Almgren, Thum, Hauptmann and Li 2005,
-/// "Direct estimation of equity market impact", γ = 0.314); linear, or there were profit in trading against oneself
-/// (Huberman and Stanzl 2004). V is the volume and σ the volatility of a bar.
+/// "Direct estimation of equity market impact", γ = 0.314). What an account has bought makes buying dearer and selling no
+/// better, and the other way round: a linear shift is free of profit in trading against oneself only while V stands still
+/// (Huberman and Stanzl 2004), and it does not. V is the volume and σ the volatility of a bar; neither part is ever more
+/// than half the price.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Impact {
     /// Y.
@@ -81,8 +83,8 @@ impl Impact {
     #[must_use]
     pub fn ticks(&self, steps: i64, volume: f64, ticks: f64, volatility: f64) -> (f64, f64) {
         let share = steps as f64 / volume.max(1.0);
-        let scale = volatility * ticks;
-        (self.temporary * scale * share.sqrt(), self.permanent * scale * share)
+        let (scale, most) = (volatility * ticks, 0.5 * ticks);
+        ((self.temporary * scale * share.sqrt()).min(most), (self.permanent * scale * share).min(most))
     }
 
     /// What is left of a permanent shift after a bar.

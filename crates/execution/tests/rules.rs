@@ -109,6 +109,24 @@ fn rule_6_gaps_and_expiry() {
     assert_eq!(ended(&send_then_gap(AfterGap::ExpireAfter(60))), Some((Ended::Gap, 1)));
     assert_eq!(send_then_gap(AfterGap::ExpireAfter(3600)).prices(), [10_500.0]);
 
+    // Latency is no gap: the market was there all the time.
+    let spec =
+        Listing { after_gap: AfterGap::ExpireAfter(30), latency: Latency::Bars(1), ..listing("btcusd") };
+    let mut patient = with(spec);
+    patient.send(Ticket::market(0, 1)).unwrap();
+    for _ in 0..2 {
+        patient.bar(10_000, 10_000, 10_000, 10_000);
+    }
+    assert_eq!(patient.deals().len(), 1);
+
+    // A trade of others does not fill what has expired.
+    let mut dated = desk();
+    let order = pending(1, OrderKind::Limit { price: 9_950 });
+    dated.send(Ticket { expiry: Expiry::At(at("2023-03-06T10:04")), ..order }).unwrap();
+    dated.bar(10_000, 10_000, 10_000, 10_000);
+    dated.event(&MarketEvent::Trade(Trade { time: at("2023-03-06T10:05"), price: 9_900, steps: 5 }));
+    assert_eq!((dated.deals().len(), ended(&dated)), (0, Some((Ended::Expired, 1))));
+
     let mut desk = desk();
     desk.send(Ticket { expiry: Expiry::Day, ..pending(1, OrderKind::Limit { price: 9_000 }) }).unwrap();
     desk.bar(10_000, 10_000, 10_000, 10_000);
@@ -170,11 +188,26 @@ fn rule_8_sides_slippage_and_impact() {
     // 25 steps of 0.0001 a tick: 5 ticks of impact, 3 of slippage.
     assert!(close(deal.costs.impact, 0.0125) && close(deal.costs.slippage, 0.0075));
     // It stays 0.4 * sigma * 25/100 of 10,000 = 1 tick higher, for this account.
-    assert_eq!(desk.broker.mark(0).bid, 10_001.0);
+    // and only for buying: what it pushed up it cannot sell into.
+    assert_eq!((desk.broker.mark(0).bid, desk.broker.mark(0).ask), (10_000.0, 10_001.0));
     // No limit order pays more than its limit.
     desk.send(pending(25, OrderKind::Limit { price: 10_003 })).unwrap();
     desk.bar_with(10_000, 10_000, 10_000, 10_000, 0, Some(100), 1e-3);
     assert_eq!(desk.prices()[1], 10_003.0);
+}
+
+#[test]
+fn rule_8_nobody_profits_from_pushing_the_price() {
+    // Bought in thin bars, in pieces, sold in thick ones: whatever it does to the price, it is no gain.
+    let impact = Impact { temporary: 0.0, permanent: 5.0, half_life: 0.0 };
+    let mut desk = with(Listing { impact, ..listing("btcusd") });
+    let start = desk.broker.equity();
+    for (steps, volume) in [(50, 60), (80, 90), (70, 0), (-150, 100_000), (-50, 100_000)] {
+        desk.send(Ticket::market(0, steps)).unwrap();
+        desk.bar_with(10_000, 10_000, 10_000, 10_000, 0, Some(volume), 1e-3);
+        assert!(desk.broker.equity() <= start + 1e-9, "{steps}: {}", desk.broker.equity());
+    }
+    assert_eq!(desk.broker.account().steps(0), 0);
 }
 
 #[test]
@@ -219,6 +252,18 @@ fn rule_10_money() {
     assert_eq!(buy(Shortfall::Reject, 100.99), (0, Some(Ended::NoMoney)));
     assert_eq!(buy(Shortfall::Cut, 100.99), (99, Some(Ended::NoMoney)));
     assert_eq!(buy(Shortfall::Cut, 0.5), (0, Some(Ended::NoMoney)));
+    // A limit inside the bar is judged where it fills, not at the open: 100 lots at 90.00 on top of 100 bought at 100.00, with
+    // 190.00 in all, would ask 180.00 where 180.00 are left of them.
+    let spec = AccountRules { leverage: 1.0, ..ACCOUNT };
+    for (balance, held) in [(190.0, 200), (189.99, 100)] {
+        let mut desk = Desk::new(listing("btcusdt-spot"), spec, balance);
+        desk.send(Ticket::market(0, 100_000)).unwrap();
+        desk.bar(10_000, 10_000, 10_000, 10_000);
+        desk.send(pending(100_000, OrderKind::Limit { price: 9_000 })).unwrap();
+        desk.bar(10_000, 10_000, 10_000, 10_000);
+        desk.bar(10_000, 10_000, 8_990, 9_000);
+        assert_eq!(desk.broker.account().steps(0), held * 1000, "{balance}");
+    }
 }
 
 #[test]
@@ -259,6 +304,18 @@ fn rule_12_stops_before_limits_inside_a_bar() {
     assert!(desk.deals().is_empty());
     desk.bar(10_000, 10_000, 10_000, 10_000);
     assert_eq!(desk.prices(), [10_000.0], "marketable: the better price");
+    // What it finds there it takes, with slippage; an IOC order rests for nobody.
+    let slippage = Slippage { fixed: 5.0, volatility: 0.0 };
+    let stop_limit = OrderKind::StopLimit { stop: 10_100, limit: 10_110 };
+    for (fill, open, prices) in
+        [(FillPolicy::Return, 10_105, vec![10_110.0]), (FillPolicy::Ioc, 10_120, vec![])]
+    {
+        let mut desk = with(Listing { slippage, ..listing("btcusd") });
+        desk.send(Ticket { fill, ..pending(1, stop_limit) }).unwrap();
+        desk.bar(10_000, 10_000, 10_000, 10_000);
+        desk.bar(open, open, open, open);
+        assert_eq!((desk.prices(), desk.broker.working().len()), (prices, 0), "{fill:?}");
+    }
 }
 
 fn desk_with_stop_limit() -> Desk {
@@ -292,6 +349,15 @@ fn rule_14_entry_and_exit_in_one_bar() {
     };
     assert_eq!(entry(None, Some(10_050)).prices(), [9_950.0], "the take profit waits");
     assert_eq!(entry(Some(9_920), None).prices(), [9_950.0, 9_920.0], "the stop loss does not");
+    // What is added inside a bar to what was held makes all of it fresh.
+    let mut added = desk();
+    added.send(Ticket::market(0, 1)).unwrap();
+    added.bar(10_000, 10_000, 10_000, 10_000);
+    let order = pending(1, OrderKind::Limit { price: 9_950 });
+    added.send(Ticket { stop_loss: Some(9_920), ..order }).unwrap();
+    added.bar(10_000, 10_000, 10_000, 10_000);
+    added.bar(10_000, 10_000, 9_900, 9_990);
+    assert_eq!((added.prices()[2], added.broker.account().steps(0)), (9_920.0, 0));
     // Rule 16: finer bars decide. First down to 9,940, then up to 10,100.
     let mut desk = desk();
     let order = pending(1, OrderKind::Limit { price: 9_950 });

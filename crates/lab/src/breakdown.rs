@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cambist_core::UnixNanos;
+use cambist_decide::TicketRules;
 use cambist_evaluate::Track;
 use cambist_evaluate::chart::{Line, Shades, Style, shaded};
 use cambist_evaluate::judgement::HOLD;
 use cambist_evaluate::metrics::{break_even, drawdown, growth, newey_west, sharpe, turnover};
 use cambist_evaluate::windows::Span;
+use cambist_execution::Latency;
 use cambist_features::Normaliser;
 use cambist_market::{Execution, FullExecution};
 use cambist_policy::ActorCritic;
@@ -241,8 +243,14 @@ impl Judged {
             ("latency doubled", 1.0, 2),
             ("both", 2.0, 2),
         ];
-        let is_short = matches!(self.market.execution, Execution::Short(_));
-        let cases = cases.iter().filter(|(_, _, delay)| !is_short || *delay == 1);
+        let waits = match &self.market.execution {
+            Execution::Short(_) => false,
+            Execution::Full(full) => {
+                !matches!(full.rules.listings[0].latency, Latency::Millis(0) | Latency::Bars(0))
+            }
+        };
+        // Twice no latency is none.
+        let cases = cases.iter().filter(|(_, _, delay)| waits || *delay == 1);
         cases
             .map(|&(name, costs, delay)| {
                 let execution = dearer(&self.market.execution, costs, delay);
@@ -368,6 +376,12 @@ fn dearer(execution: &Execution, costs: f64, delay: u32) -> Execution {
             Execution::Full(Arc::new(FullExecution {
                 rules: Arc::new(rules),
                 events: full.events.iter().map(spread).collect(),
+                tickets: TicketRules {
+                    cost_fraction: full.tickets.cost_fraction * costs,
+                    cost_per_unit: full.tickets.cost_per_unit * costs,
+                    slippage_ticks: full.tickets.slippage_ticks * costs,
+                    ..full.tickets
+                },
                 ..full.as_ref().clone()
             }))
         }

@@ -36,6 +36,9 @@ fn line(what: impl Into<String>, amount: impl Into<Option<f64>>, why: impl Into<
 /// # Errors
 /// When the config makes no sense, the data have no such bar, or the lots are not on the step or beyond the limits.
 pub fn explain(layers: &Layers, data: &Path, lots: f64, at: &str) -> Result<Vec<CostLine>, LabError> {
+    if !(lots.is_finite() && lots > 0.0) {
+        return Err(LabError::Lots(lots));
+    }
     let config = Config::validate(layers.resolve()?)?;
     let time = UnixNanos::parse(at).ok_or_else(|| LabError::Time(at.to_owned()))?;
     let market = Market::prepare(&config, data)?;
@@ -115,6 +118,8 @@ fn broker(
             format!("only {bought:.2} lots: {most} of this bar's volume (rule 9); what follows is for these, {filled} of {all} steps"),
         ));
     }
+    let steps = (filled / 2).max(1);
+    let value = instrument.value(steps, bar.open as f64) * rate;
     let sum = |part: fn(&Deal) -> f64| deals.iter().map(part).sum::<f64>();
     lines.push(line("commission", -sum(|d| d.costs.commission), commission_of(listing, &deals)));
     if sum(|d| d.rebate) > 0.0 {

@@ -83,7 +83,7 @@ pub enum LabError {
     },
     /// No conversion rate.
     #[error(
-        "there is no rate of {symbol} before {time}: import earlier bars of it, or give broker.conversion_rate"
+        "there is no rate of {symbol} in the ten days before {time}: import its bars, or give broker.conversion_rate"
     )]
     NoRate {
         /// The data set.
@@ -97,6 +97,9 @@ pub enum LabError {
     /// An order the broker does not take.
     #[error("the broker refuses the order: {0}")]
     Refused(#[from] cambist_execution::Refused),
+    /// Not a size.
+    #[error("--lots {0}: write a positive number")]
+    Lots(f64),
     /// Not a time.
     #[error("'{0}' is not a time: write one such as 2023-03-05T14:00")]
     Time(String),

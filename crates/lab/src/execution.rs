@@ -15,6 +15,9 @@ use cambist_risk::{GateLimits, Outlook, SizeRule};
 use crate::config::{BrokerSetup, Config, Conversion, DataSource, ExecutionSetup};
 use crate::error::LabError;
 
+/// A conversion rate older than ten days is none: markets are never closed for as long.
+const OLDEST_RATE: i64 = 10 * 86_400 * 1_000_000_000;
+
 /// What environments over `tape` trade through.
 ///
 /// # Errors
@@ -87,6 +90,15 @@ pub(crate) fn free(execution: &Execution) -> Execution {
     }
 }
 
+/// Series beside the bars that money depends on, as bits.
+pub(crate) fn beside(execution: &Execution) -> Vec<(&'static str, Vec<u64>)> {
+    let Execution::Full(full) = execution else { return Vec::new() };
+    let funding = full.rules.listings.iter().flat_map(|listing| listing.funding.bits()).collect();
+    let rates = full.rates.iter().map(|rate| rate.to_bits()).collect();
+    let series: [(&'static str, Vec<u64>); 2] = [("funding", funding), ("rates", rates)];
+    series.into_iter().filter(|(_, bits)| !bits.is_empty()).collect()
+}
+
 /// Funding from the file, which must have a rate every day of the tape.
 fn funding(setup: &BrokerSetup, tape: &MarketTape) -> Result<Funding, LabError> {
     let Some(path) = &setup.funding_file else { return Ok(Funding::default()) };
@@ -138,21 +150,21 @@ fn outlooks(tape: &MarketTape, setup: &BrokerSetup) -> Vec<Outlook> {
 
 /// Deposit currency for one of the profit currency at every bar's open: the last close before it.
 fn rates(config: &Config, setup: &BrokerSetup, tape: &MarketTape, data: &Path) -> Result<Vec<f64>, LabError> {
-    let symbol = match &setup.conversion {
+    let (symbol, inverse) = match &setup.conversion {
         Conversion::Fixed(rate) if *rate == 1.0 => return Ok(Vec::new()),
         Conversion::Fixed(rate) => return Ok(vec![*rate; tape.len()]),
-        Conversion::Symbol(symbol) => symbol,
+        Conversion::Symbol { symbol, inverse } => (symbol, *inverse),
     };
     let (venue, stored) = match &config.source {
         DataSource::Store { venue, stored, .. } => (venue.as_deref(), *stored),
         DataSource::Synthetic(_) => (None, config.timeframe),
     };
     let other = DataFolder::open(data)?.read(symbol, venue, stored)?.1;
-    let inverse = symbol.starts_with(&config.deposit_currency());
     let bar = other.timeframe.nanos();
     let known_at = |time: i64| {
         let after = other.open_time.partition_point(|&open| open + bar <= time);
-        after.checked_sub(1).map(|row| if inverse { 1.0 / other.close[row] } else { other.close[row] })
+        let row = after.checked_sub(1).filter(|&row| time - other.close_time(row).0 <= OLDEST_RATE)?;
+        Some(if inverse { 1.0 / other.close[row] } else { other.close[row] })
     };
     let missing = |time: i64| LabError::NoRate { symbol: symbol.clone(), time: UnixNanos(time).to_string() };
     tape.open_time.iter().map(|&time| known_at(time).ok_or_else(|| missing(time))).collect()

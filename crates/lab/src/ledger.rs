@@ -143,6 +143,11 @@ impl Course {
             _ => MINUTE,
         };
         for instrument in 0..self.prices.len() {
+            if self.one_in(40) {
+                let rate = 0.8 + 0.4 * self.random.uniform();
+                self.broker.set_rate(instrument, rate);
+                let _ = writeln!(self.scenario, "rate,{instrument},{rate:?}");
+            }
             let before = self.broker.account().totals().turnover;
             let event = self.draw_event(instrument);
             self.write_event(instrument, &event);

@@ -17,7 +17,7 @@ use cambist_risk::Limits;
 use crate::config::reward::with_regimes;
 use crate::config::{Config, DataSource};
 use crate::error::LabError;
-use crate::execution::{execution, free};
+use crate::execution::{beside, execution, free};
 
 /// Bars and features, one copy for everything.
 #[derive(Debug, Clone)]
@@ -86,8 +86,8 @@ impl Market {
     /// When a feature cannot be made, or the tape lacks what the broker's terms need.
     pub fn of(config: &Config, tape: MarketTape, data_folder: &Path) -> Result<Self, LabError> {
         let features = FeatureView::compute(&config.features, &tape)?;
-        let fingerprint = tape.fingerprint();
         let execution = execution(config, &tape, data_folder)?;
+        let fingerprint = tape.fingerprint_with(&beside(&execution));
         Ok(Self { tape: Arc::new(tape), features: Arc::new(features), execution, fingerprint, regime: None })
     }
 

@@ -1,6 +1,6 @@
 //! Returns over several horizons at once: exponentially weighted means of the log return over `bars`, four and sixteen times as
 //! many, a third each. Every return is paid out in full in the end, sooner by the short horizon, later by the long ones; so the
-//! sum is log growth, but for what the last bars still owe. A reward for what holds rather than for what just happened.
+//! sum is log growth, but for what the last bars still owe; ruin pays all of it at once. A reward for what holds rather than for what just happened.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +30,13 @@ impl Law for TimeWeighted {
         for (mean, bars) in memory.iter_mut().zip(self.horizons()) {
             *mean += (r - *mean) / bars;
         }
-        memory.iter().sum::<f64>() / 3.0
+        let paid = memory.iter().sum::<f64>() / 3.0;
+        if !change.ruined {
+            return paid;
+        }
+        // Ruin ends the episode: what is still owed of it is due at once.
+        let owed = |(mean, bars): (&f64, f64)| mean * (bars - 1.0);
+        paid + memory.iter().zip(self.horizons()).map(owed).sum::<f64>() / 3.0
     }
 
     fn shown(&self, memory: &Memory) -> Memory {

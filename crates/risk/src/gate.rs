@@ -96,6 +96,21 @@ pub enum Shut {
     },
 }
 
+impl Approved<Ticket> {
+    /// A part of what was approved: `steps` of it, closing the position `closes` in a hedging account. None when it is no
+    /// part.
+    #[must_use]
+    pub fn part(&self, steps: i64, closes: Option<u64>) -> Option<Self> {
+        let whole = self.0;
+        (1..=whole.steps).contains(&steps).then(|| {
+            // What closes opens nothing that would need stops.
+            let (stop_loss, take_profit) =
+                if closes.is_some() { (None, None) } else { (whole.stop_loss, whole.take_profit) };
+            Self(Ticket { steps, closes, stop_loss, take_profit, ..whole })
+        })
+    }
+}
+
 /// The gate of one account, with what it remembers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Gate {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use cambist_core::{BarEvent, MarketEvent, MarketTape};
+use cambist_core::{BarEvent, MarketEvent, MarketTape, Ticket, UnixNanos};
 use cambist_decide::{
     AccountView, DecisionPath, Gate, GateLimits, Outlook, Position, QuoteView, TicketRules,
 };
-use cambist_execution::{Account, BarPrices, Broker, BrokerRules, CostSplit, Engine, Ledger};
+use cambist_execution::{Account, Approved, BarPrices, Broker, BrokerRules, CostSplit, Engine, Ledger};
 
 /// Everything the full model of a single instrument needs, one copy for every environment.
 #[derive(Debug, Clone)]
@@ -41,6 +41,54 @@ pub enum Execution {
 pub(crate) struct Client {
     broker: Broker,
     gate: Gate,
+    /// What the last order is to lead to, while it is under way.
+    goal: Option<Goal>,
+}
+
+/// Where an order leads.
+#[derive(Debug, Clone, Copy)]
+struct Goal {
+    target: f64,
+    /// Steps held when all of it is filled.
+    wanted: i64,
+    /// Target and steps before.
+    from: (f64, i64),
+}
+
+impl Goal {
+    /// The target that `got` steps are: filled in part, or refused on the way, they are as much less of one.
+    fn reached(&self, got: i64) -> f64 {
+        let (target, steps) = if self.wanted != 0 { (self.target, self.wanted) } else { self.from };
+        if steps == 0 { 0.0 } else { target * got as f64 / steps as f64 }
+    }
+}
+
+impl Client {
+    /// Sends `ticket`: in a hedging account first what closes the positions it is against, oldest first, then what is left
+    /// of it. Returns whether any of it was taken.
+    fn submit(&mut self, ticket: Approved<Ticket>, now: UnixNanos) -> bool {
+        if self.broker.rules().account.books == cambist_execution::Books::Netting {
+            return self.broker.submit(ticket, now).is_ok();
+        }
+        let mut left = ticket.get().steps;
+        let sign = ticket.get().side.sign();
+        let against: Vec<(u64, i64)> = self
+            .broker
+            .account()
+            .holdings()
+            .iter()
+            .filter(|held| held.steps * sign < 0)
+            .map(|held| (held.id, held.steps.abs()))
+            .collect();
+        let mut taken = false;
+        for (id, held) in against {
+            let part = ticket.part(held.min(left), Some(id));
+            left -= held.min(left);
+            taken |= part.is_some_and(|part| self.broker.submit(part, now).is_ok());
+        }
+        let rest = ticket.part(left, None);
+        taken | rest.is_some_and(|rest| self.broker.submit(rest, now).is_ok())
+    }
 }
 
 /// The books of one environment.
@@ -65,6 +113,7 @@ impl Execution {
             Self::Full(full) => Books::Full(Box::new(Client {
                 broker: Broker::new(Arc::clone(&full.rules), cash),
                 gate: Gate::new(full.gate),
+                goal: None,
             })),
         }
     }
@@ -85,12 +134,13 @@ impl Execution {
         }
     }
 
-    /// A flat account with `cash` at the close of `row`.
-    pub(crate) fn begin(&self, books: &mut Books, tape: &MarketTape, row: usize, cash: f64) {
+    /// A flat account with `cash` at the close of `row`; `luck` names the episode.
+    pub(crate) fn begin(&self, books: &mut Books, tape: &MarketTape, row: usize, cash: f64, luck: u64) {
         match (self, books) {
             (Self::Full(full), Books::Full(client)) => {
-                client.broker.reset(cash);
+                client.broker.reset(cash, luck);
                 client.gate = Gate::new(full.gate);
+                client.goal = None;
                 full.rate(client, row);
                 client.broker.on(0, &MarketEvent::Bar(full.events[row]), &mut ());
             }
@@ -253,10 +303,12 @@ impl FullExecution {
         let outlook = self.outlooks.get(row).copied().unwrap_or_default();
         let quote = self.quote(client);
         let ticket = path.ticket(&self.tickets, target, view, quote, &outlook, &mut client.gate, &position);
-        let mut wanted = None;
         if let Some(ticket) = ticket {
             let signed = ticket.get().side.sign() * ticket.get().steps;
-            wanted = client.broker.submit(ticket, now).is_ok().then_some(expected + signed);
+            if client.submit(ticket, now) {
+                client.goal =
+                    Some(Goal { target, wanted: expected + signed, from: (view.held_target, expected) });
+            }
         }
         self.rate(client, row + 1);
         client.broker.on(0, &MarketEvent::Bar(self.events[row + 1]), &mut ());
@@ -265,15 +317,16 @@ impl FullExecution {
             client.broker.liquidate(self.events[row + 1].close_time, &mut ());
         }
         let (got, under_way) = (client.broker.account().steps(0), client.broker.in_flight(0));
-        let held_target = match wanted {
-            // Filled in part: what is held is as much less of a target.
-            Some(wanted) if under_way == 0 && wanted != 0 => target * got as f64 / wanted as f64,
-            Some(_) if under_way == 0 && got != 0 => view.held_target * got as f64 / expected as f64,
-            Some(_) => target,
+        let held_target = match client.goal {
+            Some(goal) if under_way != 0 => goal.target,
+            Some(goal) => goal.reached(got),
             // Stopped out.
-            None if got == 0 && under_way == 0 => 0.0,
+            None if got == 0 => 0.0,
             None => view.held_target,
         };
+        if under_way == 0 {
+            client.goal = None;
+        }
         (held_target, ruined)
     }
 }

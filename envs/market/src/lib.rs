@@ -199,7 +199,8 @@ impl MarketEnv {
         let episode = spec.plan.draw(&spec.rows, self.seed, self.first_env + index as u64, course.episode);
         course.row = episode.start;
         course.last_row = episode.end - 1;
-        spec.execution.begin(&mut course.books, &spec.tape, course.row, spec.initial_cash);
+        let luck = ((self.first_env + index as u64) << 32) ^ course.episode;
+        spec.execution.begin(&mut course.books, &spec.tape, course.row, spec.initial_cash, luck);
         course.view = spec.execution.view(&course.books, 0.0);
         if let (Some(reward), Some(state)) = (spec.reward.composed(), &mut course.remembered) {
             reward.begin(state);

@@ -4,7 +4,7 @@ use cambist_core::{FillPolicy, Side, Ticket, UnixNanos};
 
 use super::matching::Window;
 use super::{State, Working};
-use crate::account::{Fill, Holding, closing_side, margin_price};
+use crate::account::{Fill, Holding, Mark, closing_side, margin_price};
 use crate::costs::CostSplit;
 use crate::instrument::Calculation;
 use crate::notice::{Deal, Ended, Log, Notice, Reason};
@@ -163,7 +163,12 @@ impl State {
     ) -> i64 {
         let i = want.instrument;
         let listing = &rules.listings[i];
-        let mark = self.mark(i);
+        // Judged at the prices the fill is made at, which inside a bar are not those of its open.
+        let mark = match want.side {
+            Side::Buy => Mark { bid: want.quote - window.spread, ask: want.quote, ..self.mark(i) },
+            Side::Sell => Mark { bid: want.quote, ask: want.quote + window.spread, ..self.mark(i) },
+        };
+        let then = |other: usize| if other == i { mark } else { self.mark(other) };
         let leverage = rules.account.leverage;
         let sign = want.side.sign();
         let priced = price(listing, window, want, closing + opening, rules.account.whole_ticks);
@@ -196,8 +201,8 @@ impl State {
         };
         legs.add(sign * opening, opened_at);
         let after = legs.margin(listing, leverage);
-        let margin = self.margin(rules) + (closed - before) * mark.rate;
-        let free = self.equity(rules) - margin - (behind + commission) * closing as f64;
+        let margin = self.account.margin(rules, then) + (closed - before) * mark.rate;
+        let free = self.account.equity(rules, then) - margin - (behind + commission) * closing as f64;
         let per_step = (after - closed) * mark.rate / opening as f64 + behind + commission;
         // A breath of slack: an order sized to the money there is passes.
         let slack = 1e-9 * (1.0 + free.abs());

@@ -4,7 +4,7 @@ use cambist_core::{BarEvent, FillPolicy, OrderKind, PriceSide, Quote, Side, Tick
 
 use super::fills::Want;
 use super::{Market, State, quotes};
-use crate::account::{Holding, Mark, closing_side};
+use crate::account::{Holding, closing_side};
 use crate::notice::{Ended, Log, Reason};
 use crate::rules::{AfterGap, BrokerRules};
 
@@ -89,13 +89,13 @@ impl Window {
 
     pub(super) fn of_trade(trade: &Trade, market: &Market, rules: &BrokerRules, instrument: usize) -> Self {
         let capacity = capped(rules.listings[instrument].participation.or(Some(1.0)), Some(trade.steps));
-        let Mark { bid, ask, .. } = market.mark;
-        let (bid, ask) = (bid - market.shift, ask - market.shift);
+        let (bid, ask) = unshifted(market);
         Self { shared: true, ..Self::point(trade.time, bid, ask, [capacity; 2], trade.steps as f64) }
     }
 
-    pub(super) fn at_mark(mark: &Mark, time: UnixNanos, market: &Market) -> Self {
-        Self::point(time, mark.bid - market.shift, mark.ask - market.shift, [i64::MAX; 2], 0.0)
+    pub(super) fn at_mark(time: UnixNanos, market: &Market) -> Self {
+        let (bid, ask) = unshifted(market);
+        Self::point(time, bid, ask, [i64::MAX; 2], 0.0)
     }
 
     /// Whether a touch fills a limit. Rule 12.
@@ -108,6 +108,11 @@ impl Window {
     fn is_point(&self) -> bool {
         self.opened == self.closed
     }
+}
+
+/// Bid and ask without the account's own impact.
+fn unshifted(market: &Market) -> (f64, f64) {
+    (market.mark.bid - market.shift.min(0.0), market.mark.ask - market.shift.max(0.0))
 }
 
 /// The part of a window that is looked at.
@@ -134,22 +139,29 @@ impl State {
         if !self.working.is_empty() {
             self.expire(rules, instrument, window, log);
         }
-        self.stops(rules, instrument, window, at_open, false, log);
-        self.limits(rules, instrument, window, at_open, log);
-        if !self.working.is_empty() {
-            self.arrivals(rules, instrument, window, log);
+        self.markets[instrument].until = window.closed;
+        // Rule 6: out of session prices move, and the broker may close, but no order and no level is served.
+        let in_session = rules.listings[instrument].instrument.trades_at(window.opened);
+        if in_session {
+            self.stops(rules, instrument, window, at_open, false, log);
+            self.limits(rules, instrument, window, at_open, log);
+            if !self.working.is_empty() {
+                self.arrivals(rules, instrument, window, log);
+            }
         }
         self.check_margin(rules, instrument, window, [window.open; 2], log);
         if window.is_point() {
             return;
         }
         let inside = Range { low: window.low, high: window.high, from: window.open, inside: true };
-        if !self.working.is_empty() {
-            self.late_arrivals(rules, instrument, window, log);
+        if in_session {
+            if !self.working.is_empty() {
+                self.late_arrivals(rules, instrument, window, log);
+            }
+            self.stops(rules, instrument, window, inside, false, log);
+            self.limits(rules, instrument, window, inside, log);
+            self.stops(rules, instrument, window, inside, true, log);
         }
-        self.stops(rules, instrument, window, inside, false, log);
-        self.limits(rules, instrument, window, inside, log);
-        self.stops(rules, instrument, window, inside, true, log);
         self.check_margin(rules, instrument, window, [window.low, window.high], log);
         self.move_to(instrument, window, window.close);
         self.settle(instrument);
@@ -158,7 +170,7 @@ impl State {
     /// Bid and ask at the window's price `price`, the account's own impact included.
     #[inline]
     pub(super) fn quotes_at(&self, instrument: usize, window: &Window, price: f64) -> (f64, f64) {
-        quotes(window.side, price + self.markets[instrument].shift, window.spread)
+        quotes(window.side, price, window.spread, self.markets[instrument].shift)
     }
 
     #[inline]
@@ -184,7 +196,15 @@ impl State {
     }
 
     /// Rule 6.
-    fn expire(&mut self, rules: &BrokerRules, instrument: usize, window: &Window, log: &mut impl Log) {
+    pub(super) fn expire(
+        &mut self,
+        rules: &BrokerRules,
+        instrument: usize,
+        window: &Window,
+        log: &mut impl Log,
+    ) {
+        // The market was there until its last event ended.
+        let there_until = self.markets[instrument].until;
         let listing = &rules.listings[instrument];
         let midnight = i64::from(listing.swap.rollover_minute) * 60 * NANOS_PER_SECOND;
         let day = |t: UnixNanos| (t.0 - midnight).div_euclid(NANOS_PER_DAY);
@@ -199,8 +219,8 @@ impl State {
             let away = match listing.after_gap {
                 AfterGap::Fill => false,
                 AfterGap::ExpireAfter(seconds) => {
-                    !working.arrived
-                        && window.opened.0 - working.arrives.0 > i64::from(seconds) * NANOS_PER_SECOND
+                    let missed = window.opened.0 - working.arrives.0.max(there_until.0);
+                    !working.arrived && missed > i64::from(seconds) * NANOS_PER_SECOND
                 }
             };
             if own && over {
@@ -292,8 +312,9 @@ impl State {
     ) -> usize {
         let working = &mut self.working[at];
         if let OrderKind::StopLimit { limit, .. } = working.ticket.kind {
+            // It arrives anew, as a limit order: what it finds there it takes, the rest waits or is given up.
             working.ticket.kind = OrderKind::Limit { price: limit };
-            working.waits = inside;
+            (working.waits, working.arrived) = (inside, false);
             return 1;
         }
         working.ticket.kind = OrderKind::Market;
@@ -399,11 +420,9 @@ impl State {
 
     /// Orders that arrive by the open, and market orders with volume left. Rules 4, 6 and 11.
     fn arrivals(&mut self, rules: &BrokerRules, instrument: usize, window: &mut Window, log: &mut impl Log) {
-        let in_session = rules.listings[instrument].instrument.trades_at(window.opened);
         let mut at = 0;
         while let Some(working) = self.working.get_mut(at) {
-            let due =
-                working.ticket.instrument == instrument && in_session && working.arrives <= window.opened;
+            let due = working.ticket.instrument == instrument && working.arrives <= window.opened;
             if !due || working.arrived && working.ticket.kind != OrderKind::Market {
                 at += 1;
             } else if working.bars_away > 0 {
@@ -423,11 +442,11 @@ impl State {
         window: &mut Window,
         log: &mut impl Log,
     ) {
-        let in_session = rules.listings[instrument].instrument.trades_at(window.opened);
         let mut at = 0;
         while let Some(working) = self.working.get(at) {
             let Ticket { side, kind, .. } = working.ticket;
             let inside = window.opened < working.arrives && working.arrives < window.closed;
+            let in_session = rules.listings[instrument].instrument.trades_at(working.arrives);
             let due = working.ticket.instrument == instrument && in_session && inside && !working.arrived;
             if !due || kind != OrderKind::Market {
                 at += 1;
@@ -457,7 +476,7 @@ impl State {
         let Ticket { side, kind, fill, .. } = working.ticket;
         let first = !std::mem::replace(&mut working.arrived, true);
         let id = working.id;
-        if first && Self::rejects(rules, instrument, id) {
+        if first && self.rejects(rules, instrument, id) {
             self.end(at, window.opened, Ended::Rejected, log);
             return 0;
         }

@@ -47,8 +47,13 @@ pub struct BrokerSetup {
 pub enum Conversion {
     /// Always the same.
     Fixed(f64),
-    /// The last close of this data set.
-    Symbol(String),
+    /// The last close of a data set.
+    Symbol {
+        /// Its name.
+        symbol: String,
+        /// Whether the rate is one over the close.
+        inverse: bool,
+    },
 }
 
 /// Prices sides are those of the bars; the setup does not know them yet.
@@ -86,7 +91,7 @@ pub(super) fn setup(raw: &RawBroker) -> Result<BrokerSetup, ConfigError> {
         atr_bars: raw.atr_bars,
         gate: gate(raw)?,
         conversion: conversion(raw, &listing.instrument)?,
-        funding_file: (!raw.funding_file.is_empty()).then(|| raw.funding_file.clone().into()),
+        funding_file: funding_file(raw)?,
         initial_cash: cash,
         ruin_fraction: ruin,
         listing,
@@ -208,6 +213,13 @@ fn account(raw: &RawBroker) -> Result<AccountRules, ConfigError> {
     })
 }
 
+/// A perpetual without a word on funding would be held for nothing.
+fn funding_file(raw: &RawBroker) -> Result<Option<PathBuf>, ConfigError> {
+    let silent = raw.instrument.contains("perpetual") && raw.funding_file.is_empty();
+    require(!silent, "broker.funding_file", "empty", "a file of funding rates for a perpetual, or \"none\"")?;
+    Ok((!raw.funding_file.is_empty() && raw.funding_file != "none").then(|| raw.funding_file.clone().into()))
+}
+
 fn feed(raw: &RawBroker) -> Result<FeedRules, ConfigError> {
     let spread = match raw.spread {
         SpreadName::Fixed => SpreadModel::Fixed(raw.spread_ticks),
@@ -270,7 +282,15 @@ fn conversion(raw: &RawBroker, instrument: &Instrument) -> Result<Conversion, Co
             require(rate.is_finite() && rate > 0.0, "broker.conversion_rate", rate, "positive")?;
             Ok(Conversion::Fixed(rate))
         }
-        (false, (false, true)) => Ok(Conversion::Symbol(raw.conversion_symbol.clone())),
+        (false, (false, true)) => {
+            let (symbol, profit, deposit) =
+                (&raw.conversion_symbol, &instrument.profit, &raw.deposit_currency);
+            let inverse = format!("{deposit}{profit}");
+            let straight = format!("{profit}{deposit}");
+            let known = *symbol == inverse || *symbol == straight;
+            require(known, "broker.conversion_symbol", symbol, format!("{straight} or {inverse}"))?;
+            Ok(Conversion::Symbol { inverse: *symbol == inverse, symbol: symbol.clone() })
+        }
         (false, _) => {
             refuse("broker.conversion_rate", pair, "given, or broker.conversion_symbol, since they differ")
         }

@@ -166,12 +166,6 @@ impl Config {
         Ok(config)
     }
 
-    /// The account's currency, if it is said.
-    #[must_use]
-    pub fn deposit_currency(&self) -> String {
-        self.raw.broker.as_ref().map_or(String::new(), |broker| broker.deposit_currency.clone())
-    }
-
     /// The same with the multiplier of the reward's constraint as learned.
     #[must_use]
     pub fn with_multiplier(&self, learned: f64) -> Self {

@@ -117,7 +117,8 @@ pub struct RawBroker {
     /// Deposit currency for one of the profit currency where they differ; 0 to take it from `conversion_symbol`.
     #[serde(default)]
     pub conversion_rate: f64,
-    /// Data set whose closes are that rate, such as `EURUSD`; the instrument's venue and bars.
+    /// Data set whose closes are that rate or one over it, named by the two currencies, such as `EURUSD`; of the instrument's
+    /// venue and bars.
     #[serde(default)]
     pub conversion_symbol: String,
     /// `netting` for one position, `hedging` for one an order.
@@ -202,7 +203,7 @@ pub struct RawBroker {
     /// Day whose night is charged three times, such as `wednesday`; empty charges every night once.
     #[serde(default)]
     pub triple_day: String,
-    /// CSV of `timestamp,rate` with the funding rates of a perpetual; empty for none.
+    /// CSV of `timestamp,rate` with the funding rates of a perpetual; `none` for none.
     #[serde(default)]
     pub funding_file: String,
     /// How long an order is under way.
