@@ -267,11 +267,17 @@ fn brokers_that_make_no_sense_are_refused() {
     refused(&[&file], &["funding.csv", "no funding rate on 2018-01-02"]);
     std::fs::write(&path, "timestamp,rate\n2018-01-01,high\n").unwrap();
     refused(&[&file], &["funding.csv", "line 2", "'high'"]);
-    let output =
-        cambist(&["costs", "explain", "configs/btc_broker.toml", "--lots", "0.015", "--at", "2019-03-05"]);
-    assert!(
-        String::from_utf8_lossy(&output.stderr).contains("0.015 lots are no multiple of the lot step 0.01")
-    );
+    for (lots, said) in [
+        ("0.015", "0.015 lots are no multiple of the lot step 0.01"),
+        ("nan", "'nan' is no decimal number"),
+        ("0", "write a positive number"),
+    ] {
+        let output =
+            cambist(&["costs", "explain", "configs/btc_broker.toml", "--lots", lots, "--at", "2019-03-05"]);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(error.contains(said), "{lots}: {error}");
+    }
+    refused(&["broker.fills_by=stored"], &["broker.fills_by", "stored", "finer"]);
 }
 
 /// Steps through `spec` by `action`, a bar at a time; gives positions in units and equities.
@@ -329,4 +335,44 @@ fn an_order_that_is_refused_on_its_way_is_asked_for_again() {
     for (at, (units, _)) in course.iter().enumerate().skip(19).step_by(20) {
         assert!(*units * if at / 20 % 2 == 0 { 1.0 } else { -1.0 } > 0.0, "bar {at}: {units}");
     }
+}
+
+#[test]
+fn finer_bars_decide_what_a_bar_leaves_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let run = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_cambist"))
+            .args(args)
+            .arg("--data-dir")
+            .arg(&data)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let synth = ["data", "synth", "regime", "--symbol", "MADE", "--timeframe", "15m", "--bars", "60000"];
+    run(&[&synth[..], &["--start", "2020-01-01"]].concat());
+    let outcome = |fills: &str| {
+        let fills = format!("broker.fills_by={fills}");
+        let sets = [
+            "data.symbol=MADE",
+            "data.venue=",
+            "data.stored_timeframe=15m",
+            "broker.spread=fixed",
+            "broker.spread_ticks=3",
+            "broker.slippage_ticks=1",
+            "broker.stop_loss_atr=1",
+            "broker.take_profit_atr=1",
+            fills.as_str(),
+        ];
+        let mut args =
+            vec!["backtest", "configs/btc_broker.toml", "--rule", "momentum", "--grid", "n=5", "--json"];
+        sets.iter().for_each(|set| args.extend(["--set", set]));
+        let row: serde_json::Value = serde_json::from_str(run(&args).lines().next().unwrap()).unwrap();
+        row["return"].as_f64().unwrap()
+    };
+    let (own, stored) = (outcome("own"), outcome("stored"));
+    // Of two levels in one bar the worse is taken; finer bars know better.
+    assert!(stored > own, "{stored} by quarters of an hour, {own} by hours");
 }

@@ -159,8 +159,8 @@ pub(crate) enum CostsCommand {
         #[arg(long = "set", value_name = "KEY=VALUE")]
         set: Vec<String>,
         /// How much is bought and sold; of a config in the short form, in units.
-        #[arg(long, default_value_t = 1.0)]
-        lots: f64,
+        #[arg(long, default_value = "1")]
+        lots: String,
         /// When, UTC: at the open of the first bar then or later.
         #[arg(long)]
         at: String,

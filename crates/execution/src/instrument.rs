@@ -94,33 +94,10 @@ pub struct InstrumentError {
     pub expected: &'static str,
 }
 
-/// Why a number of the broker's world is not one of the engine's.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum RimError {
-    /// The price is between two ticks.
-    #[error("the price {price} is no multiple of the tick {tick}")]
-    OffTick {
-        /// The price.
-        price: f64,
-        /// The tick.
-        tick: f64,
-    },
-    /// The volume is between two steps.
-    #[error("{lots} lots are no multiple of the lot step {step}")]
-    OffStep {
-        /// The volume.
-        lots: f64,
-        /// The step.
-        step: f64,
-    },
-}
-
 const MINUTES_PER_DAY: i64 = 24 * 60;
 const MINUTES_PER_WEEK: i64 = 7 * MINUTES_PER_DAY;
 /// 1970-01-01 was a Thursday.
 const FIRST_MINUTE_OF_WEEK: i64 = 3 * MINUTES_PER_DAY;
-/// How far from a whole number counts as whole: prices come as decimal text of at most some ten digits.
-const WHOLE: f64 = 1e-6;
 
 impl Instrument {
     /// Refuses what no broker would publish.
@@ -208,22 +185,6 @@ impl Instrument {
         (price / self.tick_size).round() as i64
     }
 
-    /// Ticks of a price that must lie on one: for orders.
-    ///
-    /// # Errors
-    /// When it does not.
-    pub fn exact_ticks(&self, price: f64) -> Result<i64, RimError> {
-        whole(price / self.tick_size).ok_or(RimError::OffTick { price, tick: self.tick_size })
-    }
-
-    /// Steps of a volume that must lie on one.
-    ///
-    /// # Errors
-    /// When it does not.
-    pub fn exact_steps(&self, lots: f64) -> Result<i64, RimError> {
-        whole(lots / self.lots.step).ok_or(RimError::OffStep { lots, step: self.lots.step })
-    }
-
     /// Value of `steps` at `ticks`, in the profit currency; signed as the steps are.
     #[inline]
     #[must_use]
@@ -266,12 +227,6 @@ fn good(value: f64) -> bool {
     value.is_finite() && value > 0.0
 }
 
-fn whole(value: f64) -> Option<i64> {
-    let nearest = value.round();
-    let is_whole = (value - nearest).abs() <= WHOLE && nearest.abs() < 9e15;
-    is_whole.then_some(nearest as i64)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test")]
@@ -293,14 +248,8 @@ mod tests {
     }
 
     #[test]
-    fn numbers_off_the_grid_are_refused() {
+    fn a_tick_is_worth_something() {
         let eurusd = presets::instrument("eurusd").unwrap();
-        assert_eq!(eurusd.exact_ticks(1.10234), Ok(110_234));
-        assert!(eurusd.exact_ticks(1.102345).is_err());
-        assert_eq!(eurusd.exact_steps(0.07), Ok(7));
-        let error = eurusd.exact_steps(0.075).unwrap_err();
-        assert_eq!(error.to_string(), "0.075 lots are no multiple of the lot step 0.01");
-        assert!(eurusd.exact_steps(f64::NAN).is_err());
         let worthless = Instrument { tick_value: 0.0, ..eurusd };
         assert!(worthless.validate().unwrap_err().to_string().contains("tick_value is 0"));
     }

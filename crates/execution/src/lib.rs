@@ -16,6 +16,7 @@ pub mod instrument;
 pub mod ledger;
 pub mod notice;
 pub mod presets;
+pub mod rim;
 pub mod rules;
 pub mod tariff;
 
@@ -26,8 +27,9 @@ pub use costs::{CostModel, CostSplit};
 pub use engine::{BarPrices, Engine, EngineRules};
 pub use feed::{FeedError, FeedRules, SpreadModel, bar_events};
 pub use financing::{Funding, FundingError, Swap, SwapMode};
-pub use instrument::{Calculation, Instrument, InstrumentError, LotRule, RimError, ShortSale};
+pub use instrument::{Calculation, Instrument, InstrumentError, LotRule, ShortSale};
 pub use ledger::{Ledger, Position};
 pub use notice::{Deal, Ended, Log, Notice, Reason, Refused};
+pub use rim::{Decimal, RimError};
 pub use rules::{AccountRules, AfterGap, Books, BrokerRules, Latency, Listing, MarginLevels, Shortfall};
 pub use tariff::{Commission, Impact, Slippage};

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cambist_core::{MarketEvent, Ticket, UnixNanos};
+use cambist_execution::rim::decimal;
 use cambist_execution::{
     AccountRules, BrokerRules, Deal, Instrument, Latency, Listing, Notice, Shortfall, SpreadModel, SwapMode,
 };
-use cambist_execution::{Broker, CostModel};
+use cambist_execution::{Broker, CostModel, Decimal};
 use cambist_market::{Execution, FullExecution};
 use cambist_risk::{Gate, GateLimits, Position};
 
@@ -35,9 +36,11 @@ fn line(what: impl Into<String>, amount: impl Into<Option<f64>>, why: impl Into<
 ///
 /// # Errors
 /// When the config makes no sense, the data have no such bar, or the lots are not on the step or beyond the limits.
-pub fn explain(layers: &Layers, data: &Path, lots: f64, at: &str) -> Result<Vec<CostLine>, LabError> {
-    if !(lots.is_finite() && lots > 0.0) {
-        return Err(LabError::Lots(lots));
+pub fn explain(layers: &Layers, data: &Path, lots: &str, at: &str) -> Result<Vec<CostLine>, LabError> {
+    let lots = decimal(lots)?;
+    let units: f64 = lots.to_string().parse().unwrap_or(f64::NAN);
+    if !(units.is_finite() && units > 0.0) {
+        return Err(LabError::Lots(lots.to_string()));
     }
     let config = Config::validate(layers.resolve()?)?;
     let time = UnixNanos::parse(at).ok_or_else(|| LabError::Time(at.to_owned()))?;
@@ -51,7 +54,7 @@ pub fn explain(layers: &Layers, data: &Path, lots: f64, at: &str) -> Result<Vec<
         (Execution::Full(full), ExecutionSetup::Broker(setup)) => broker(full, setup, lots, row),
         (Execution::Short(engine), _) => Ok(short(
             &engine.rules().costs,
-            lots,
+            units,
             market.tape.open[row],
             UnixNanos(market.tape.open_time[row]),
         )),
@@ -84,12 +87,12 @@ fn short(costs: &CostModel, units: f64, price: f64, time: UnixNanos) -> Vec<Cost
 fn broker(
     full: &FullExecution,
     setup: &BrokerSetup,
-    lots: f64,
+    lots: Decimal,
     row: usize,
 ) -> Result<Vec<CostLine>, LabError> {
     let listing = &full.rules.listings[0];
     let instrument = &listing.instrument;
-    let steps = instrument.exact_steps(lots)?;
+    let steps = instrument.steps_of(lots)?;
     let bar = full.events[row];
     let rate = full.rates.get(row).copied().unwrap_or(1.0);
     let deals = round_trip(full, steps, row, rate)?;

@@ -99,7 +99,7 @@ pub enum LabError {
     Refused(#[from] cambist_execution::Refused),
     /// Not a size.
     #[error("--lots {0}: write a positive number")]
-    Lots(f64),
+    Lots(String),
     /// Not a time.
     #[error("'{0}' is not a time: write one such as 2023-03-05T14:00")]
     Time(String),

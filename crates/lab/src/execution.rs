@@ -9,7 +9,7 @@ use cambist_data::DataFolder;
 use cambist_decide::TicketRules;
 use cambist_execution::feed::volatility_before;
 use cambist_execution::{BrokerRules, Engine, Funding, Listing, bar_events};
-use cambist_market::{Execution, FullExecution};
+use cambist_market::{Execution, FinerBars, FullExecution};
 use cambist_risk::{GateLimits, Outlook, SizeRule};
 
 use crate::config::{BrokerSetup, Config, Conversion, DataSource, ExecutionSetup};
@@ -22,10 +22,17 @@ const OLDEST_RATE: i64 = 10 * 86_400 * 1_000_000_000;
 ///
 /// # Errors
 /// When the tape lacks what the broker's terms need, or a file cannot be read.
-pub(crate) fn execution(config: &Config, tape: &MarketTape, data: &Path) -> Result<Execution, LabError> {
+pub(crate) fn execution(
+    config: &Config,
+    tape: &MarketTape,
+    finer: Option<&MarketTape>,
+    data: &Path,
+) -> Result<Execution, LabError> {
     match &config.execution {
         ExecutionSetup::Short(rules) => Ok(Execution::Short(Engine::new(*rules))),
-        ExecutionSetup::Broker(setup) => Ok(Execution::Full(Arc::new(full(config, setup, tape, data)?))),
+        ExecutionSetup::Broker(setup) => {
+            Ok(Execution::Full(Arc::new(full(config, setup, tape, finer, data)?)))
+        }
     }
 }
 
@@ -33,11 +40,13 @@ fn full(
     config: &Config,
     setup: &BrokerSetup,
     tape: &MarketTape,
+    finer: Option<&MarketTape>,
     data: &Path,
 ) -> Result<FullExecution, LabError> {
     let listing =
         Listing { price_side: tape.price_side, funding: funding(setup, tape)?, ..setup.listing.clone() };
     let events = bar_events(tape, &listing, &setup.feed)?;
+    let finer = finer.map(|finer| finer_bars(finer, tape, &listing, setup)).transpose()?;
     let instrument = &listing.instrument;
     let step_units = instrument.contract_size * instrument.lots.step;
     let tickets = TicketRules {
@@ -62,12 +71,25 @@ fn full(
     Ok(FullExecution {
         rules: Arc::new(rules),
         events: events.into(),
+        finer,
         outlooks: outlooks.into(),
         rates: rates.into(),
         tickets,
         gate: setup.gate,
         ruin_fraction: setup.ruin_fraction,
     })
+}
+
+/// Events of `finer`, by the bars of `tape` they lie in.
+fn finer_bars(
+    finer: &MarketTape,
+    tape: &MarketTape,
+    listing: &Listing,
+    setup: &BrokerSetup,
+) -> Result<FinerBars, LabError> {
+    let begins = |open: &i64| finer.open_time.partition_point(|&time| time < *open);
+    let starts: Vec<usize> = tape.open_time.iter().map(begins).chain([finer.len()]).collect();
+    Ok(FinerBars { events: bar_events(finer, listing, &setup.feed)?.into(), starts: starts.into() })
 }
 
 /// The same for rules that are no policy: any target at once the equity, without stops.

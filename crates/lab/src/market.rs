@@ -76,8 +76,11 @@ impl Market {
             Some(until) => tape.slice(0..tape.open_time.partition_point(|&t| t < until.0)),
             None => tape,
         };
-        let tape = if tape.timeframe == config.timeframe { tape } else { resample(&tape, config.timeframe)? };
-        Self::of(config, tape, folder_path)
+        if tape.timeframe == config.timeframe {
+            return Self::of(config, tape, folder_path);
+        }
+        let finer = config.fills_by_stored().then(|| tape.clone());
+        Self::with_finer(config, resample(&tape, config.timeframe)?, finer.as_ref(), folder_path)
     }
 
     /// Features and execution of `config` over `tape`.
@@ -85,8 +88,17 @@ impl Market {
     /// # Errors
     /// When a feature cannot be made, or the tape lacks what the broker's terms need.
     pub fn of(config: &Config, tape: MarketTape, data_folder: &Path) -> Result<Self, LabError> {
+        Self::with_finer(config, tape, None, data_folder)
+    }
+
+    fn with_finer(
+        config: &Config,
+        tape: MarketTape,
+        finer: Option<&MarketTape>,
+        data_folder: &Path,
+    ) -> Result<Self, LabError> {
         let features = FeatureView::compute(&config.features, &tape)?;
-        let execution = execution(config, &tape, data_folder)?;
+        let execution = execution(config, &tape, finer, data_folder)?;
         let fingerprint = tape.fingerprint_with(&beside(&execution));
         Ok(Self { tape: Arc::new(tape), features: Arc::new(features), execution, fingerprint, regime: None })
     }
@@ -222,12 +234,24 @@ impl Market {
         }
     }
 
+    /// Execution by `config`, with the finer bars there are.
+    fn execution_as(&self, config: &Config, data_folder: &Path) -> Result<Execution, LabError> {
+        let again = execution(config, &self.tape, None, data_folder)?;
+        Ok(match (again, &self.execution) {
+            (Execution::Full(new), Execution::Full(old)) if old.finer.is_some() => {
+                let finer = old.finer.clone();
+                Execution::Full(Arc::new(cambist_market::FullExecution { finer, ..new.as_ref().clone() }))
+            }
+            (again, _) => again,
+        })
+    }
+
     /// The same bars and features, traded as `config` says.
     ///
     /// # Errors
     /// When the tape lacks what the broker's terms need.
     pub(crate) fn with_execution(&self, config: &Config, data_folder: &Path) -> Result<Self, LabError> {
-        Ok(Self { execution: execution(config, &self.tape, data_folder)?, ..self.clone() })
+        Ok(Self { execution: self.execution_as(config, data_folder)?, ..self.clone() })
     }
 
     /// One account that lives through `rows` once, from the first to the last; `free_targets` takes any target at leverage 1, for

@@ -15,6 +15,8 @@ pub struct FullExecution {
     pub rules: Arc<BrokerRules>,
     /// One event a bar of the tape.
     pub events: Arc<[BarEvent]>,
+    /// Finer bars that decide what a bar leaves open, if they are asked.
+    pub finer: Option<FinerBars>,
     /// What sizing and stops look at, one a bar, known at its close; empty when they look at nothing.
     pub outlooks: Arc<[Outlook]>,
     /// Deposit currency for one of the profit currency, one a bar, known at its open; empty for one.
@@ -25,6 +27,15 @@ pub struct FullExecution {
     pub gate: GateLimits,
     /// An account whose equity falls to this share of its start is over.
     pub ruin_fraction: f64,
+}
+
+/// The finer bars of a tape. Rule 16 of the broker.
+#[derive(Debug, Clone)]
+pub struct FinerBars {
+    /// Their events.
+    pub events: Arc<[BarEvent]>,
+    /// Index of the first that belongs to each bar of the tape, and their number behind the last.
+    pub starts: Arc<[usize]>,
 }
 
 /// How accounts are traded.
@@ -311,7 +322,14 @@ impl FullExecution {
             }
         }
         self.rate(client, row + 1);
-        client.broker.on(0, &MarketEvent::Bar(self.events[row + 1]), &mut ());
+        match &self.finer {
+            None => client.broker.on(0, &MarketEvent::Bar(self.events[row + 1]), &mut ()),
+            Some(finer) => {
+                for event in &finer.events[finer.starts[row + 1]..finer.starts[row + 2]] {
+                    client.broker.on(0, &MarketEvent::Bar(*event), &mut ());
+                }
+            }
+        }
         let ruined = client.broker.equity() <= self.ruin_fraction * view.initial;
         if ruined {
             client.broker.liquidate(self.events[row + 1].close_time, &mut ());

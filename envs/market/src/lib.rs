@@ -20,7 +20,7 @@ use cambist_execution::CostSplit;
 
 pub use episode::{EpisodeLength, EpisodePlan, Starts};
 use execution::Books;
-pub use execution::{Execution, FullExecution, live_short};
+pub use execution::{Execution, FinerBars, FullExecution, live_short};
 use reward::Remembered;
 pub use reward::{OwnReward, Reward};
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use cambist_core::PriceSide;
+use cambist_execution::rim::decimal;
 use cambist_execution::{
     AccountRules, AfterGap, Books, Commission, FeedRules, Funding, Impact, Instrument, Latency, Listing,
     MarginLevels, ShortSale, Shortfall, Slippage, SpreadModel, Swap, SwapMode, presets,
@@ -116,7 +117,8 @@ fn instrument(raw: &RawBroker) -> Result<Instrument, ConfigError> {
     let (least, most) = (instrument.to_lots(smallest), instrument.to_lots(largest));
     instrument.lots.step = or(raw.lot_step, instrument.lots.step);
     let steps = |field: &'static str, lots: f64| {
-        instrument.exact_steps(lots).or_else(|error| refuse(field, lots, format!("on the step: {error}")))
+        let written = decimal(&lots.to_string()).and_then(|lots| instrument.steps_of(lots));
+        written.or_else(|error| refuse(field, lots, format!("on the step: {error}")))
     };
     let minimum = steps("broker.lot_minimum", or(raw.lot_minimum, least.max(instrument.lots.step)))?;
     let maximum = steps("broker.lot_maximum", or(raw.lot_maximum, most))?;

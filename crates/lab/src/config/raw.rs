@@ -10,7 +10,9 @@ mod reward;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use broker::{BooksName, LevelsName, RawBroker, ShortfallName, SizingName, SpreadName, SwapName};
+pub use broker::{
+    BooksName, FillsBy, LevelsName, RawBroker, ShortfallName, SizingName, SpreadName, SwapName,
+};
 pub use learning::{
     Activation, DeviceName, LearnerName, OnNotFinite, PrecisionName, RawNetwork, RawPpo, Schedule, Trunk,
 };

@@ -136,6 +136,14 @@ impl Config {
         )?;
         let execution = execution(&raw)?;
         let decision = decision(&raw, &execution)?;
+        let finer = matches!(&source, DataSource::Store { stored, .. } if *stored < timeframe);
+        let by_stored = raw.broker.as_ref().is_some_and(|broker| broker.fills_by == raw::FillsBy::Stored);
+        require(
+            finer || !by_stored,
+            "broker.fills_by",
+            "stored",
+            "own, unless data.stored_timeframe is finer than data.timeframe",
+        )?;
         let regime = regime(&raw, timeframe)?;
         check_ppo(&raw)?;
         let plan = EpisodePlan {
@@ -174,6 +182,11 @@ impl Config {
             *multiplier = learned;
         }
         config
+    }
+
+    /// Whether fills are decided by the stored bars, which are finer than the agent's.
+    pub(crate) fn fills_by_stored(&self) -> bool {
+        self.raw.broker.as_ref().is_some_and(|broker| broker.fills_by == raw::FillsBy::Stored)
     }
 
     /// Equity at the start of an episode.

@@ -57,6 +57,16 @@ pub enum SwapName {
     Interest,
 }
 
+/// Bars that fills are decided by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FillsBy {
+    /// The agent's own.
+    Own,
+    /// The stored ones they are made from.
+    Stored,
+}
+
 /// How large a full position is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -206,6 +216,10 @@ pub struct RawBroker {
     /// CSV of `timestamp,rate` with the funding rates of a perpetual; `none` for none.
     #[serde(default)]
     pub funding_file: String,
+    /// Bars that fills are decided by: `own`, or `stored` for the finer bars the agent's are made from; volatility and volume are
+    /// then theirs too.
+    #[serde(default = "own")]
+    pub fills_by: FillsBy,
     /// How long an order is under way.
     #[schemars(extend("unit" = "ms"))]
     pub latency_ms: u32,
@@ -250,6 +264,10 @@ pub struct RawBroker {
     /// Share of the highest equity after whose loss nothing is opened; 0 for no limit.
     #[serde(default)]
     pub max_drawdown: f64,
+}
+
+fn own() -> FillsBy {
+    FillsBy::Own
 }
 
 fn minus_one() -> f64 {
