@@ -92,6 +92,14 @@ impl DecisionPath {
             ticket.stop_loss = away(rules.stop_ranges, -1);
             ticket.take_profit = away(rules.target_ranges, 1);
         }
-        gate.approve(ticket, position).ok()
+        let approved = gate.approve(ticket, position).ok();
+        // A reversal that may not open may still close.
+        let reverses = held != 0 && after.signum() == -held.signum();
+        if approved.is_none() && reverses {
+            return gate
+                .approve(Ticket::market(0, -held.clamp(-rules.maximum, rules.maximum)), position)
+                .ok();
+        }
+        approved
     }
 }

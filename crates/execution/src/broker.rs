@@ -18,9 +18,9 @@
 //!    liquidity also pays slippage and impact, up to the next whole tick, but no limit order more than its limit.
 //! 9. One account is at most its share of a bar's volume or of a quote's depth. What is left over is given up (IOC), makes
 //!    the whole order void (FOK), or works on (return; a triggered stop becomes a market order).
-//! 10. An order may not open what the free margin cannot carry after its own costs: it is refused whole, or cut, by the
-//!     account's rules, at the prices of its own fill. What closes is never refused. Margin counts positions at their entry, but on an exchange, where
-//!     they are paid in full, at what they are worth: unrealised gains buy nothing there.
+//! 10. An order may not open what the free margin cannot carry after its own costs, at the prices of its own fill: it is
+//!     refused whole, or cut, by the account's rules. What closes is never refused. Margin counts positions at their entry,
+//!     but on an exchange, where they are paid in full, at what they are worth: unrealised gains buy nothing there.
 //! 11. At a bar's open, whatever the open has passed fills at the open: stop losses and stop orders first, then limits
 //!     and take profits, then orders that arrive; each oldest first. Gaps go through stops, and are kind to limits.
 //! 12. Inside a bar, stops trigger before limits, at their own price. A limit fills at its own price when the quote of bid

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cambist_core::clock::Clock;
-use cambist_evaluate::metrics::{drawdown, sharpe};
+use cambist_evaluate::metrics::{drawdown, growth, sharpe};
 use cambist_evaluate::windows::Fold;
 use cambist_features::Normaliser;
 use cambist_nets::LearnError;
@@ -135,14 +135,14 @@ pub fn train(
         let done = trainer.n_done();
         let mut validation_sharpe = None;
         if done.is_multiple_of(config.raw.ppo.validate_every) || done == n_updates {
-            let score = validation_score(
+            let (score, sharpe) = validation_score(
                 &config.with_multiplier(trainer.multiplier()),
                 market,
                 &normaliser,
                 validation_rows.clone(),
                 trainer.agent(),
             )?;
-            validation_sharpe = Some(score);
+            validation_sharpe = Some(sharpe);
             if best.as_ref().is_none_or(|(top, ..)| score > *top) {
                 best = Some((score, done, trainer.multiplier(), trainer.agent().clone()));
             }
@@ -169,26 +169,28 @@ pub fn train(
     Ok(Trained { agent, normaliser, steps, chosen_update, multiplier, stopped })
 }
 
-/// Annual Sharpe ratio of the greedy policy; a policy that never trades scores zero, one that breaks its reward's drawdown
-/// limit less than any that does not, a ruined one worst of all.
+/// What weights are chosen by, and the annual Sharpe ratio of the policy, acting as it will. The score is the ratio; a policy
+/// that never trades scores zero, a ruined one worst of all. Under a reward with a drawdown limit it is log growth, and less
+/// for breaking the limit than for anything else.
 fn validation_score(
     config: &Config,
     market: &Market,
     normaliser: &Arc<Normaliser>,
     rows: std::ops::Range<usize>,
     agent: &ActorCritic,
-) -> Result<f64, LabError> {
+) -> Result<(f64, f64), LabError> {
     let track = backtest_window(market, config, normaliser, rows, agent, "validation")?;
     if track.ruined {
-        return Ok(-1e9);
-    }
-    if let Some(limit) = config.reward.composed().and_then(|reward| reward.limit) {
-        // Weights that break the limit are chosen only where all do, and then those that break it least.
-        let over = drawdown::drawdown(&track.equity).deepest - limit.limit;
-        if over > 0.0 {
-            return Ok(-1e3 * (1.0 + over));
-        }
+        return Ok((-1e9, -1e9));
     }
     let sharpe = sharpe::annual(&track.returns(), track.bars_per_year());
-    Ok(if sharpe.is_nan() { 0.0 } else { sharpe })
+    let sharpe = if sharpe.is_nan() { 0.0 } else { sharpe };
+    if let Some(limit) = config.reward.composed().and_then(|reward| reward.limit) {
+        // Weights that break the limit are chosen only where all do, and then those that break it least. Within it, what grows
+        // most is best: a ratio would choose the smallest position.
+        let over = drawdown::drawdown(&track.equity).deepest - limit.limit;
+        let growth = libm::log(1.0 + growth::total_return(&track.equity));
+        return Ok((if over > 0.0 { -1e3 * (1.0 + over) } else { growth }, sharpe));
+    }
+    Ok((sharpe, sharpe))
 }

@@ -5,18 +5,18 @@
 //! whole course it adds up to or stands for: [`Component::metric`]; `tests/exploits.rs` tries to raise a component while that
 //! metric falls.
 
-mod calmar;
+pub mod calmar;
 mod change;
 mod component;
 mod composite;
 mod constraint;
-mod cost;
-mod differential_downside;
-mod differential_sharpe;
-mod drawdown;
-mod holding;
-mod log_equity;
-mod time_weighted;
+pub mod cost;
+pub mod differential_downside;
+pub mod differential_sharpe;
+pub mod drawdown;
+pub mod holding;
+pub mod log_equity;
+pub mod time_weighted;
 
 pub use change::Change;
 pub use component::{Component, ComponentError, Memory};

@@ -148,7 +148,7 @@ impl Gate {
         let signed = ticket.side.sign() * ticket.steps;
         let after = position.steps + signed;
         let reduces = after.abs() <= position.steps.abs() && after.signum() * position.steps.signum() >= 0;
-        if !reduces && ticket.closes.is_none() {
+        if !reduces {
             self.opens(after, position)?;
             if self.limits.orders_per_hour.is_some() {
                 self.recent.push_back(position.now);
@@ -240,5 +240,10 @@ mod tests {
         assert!(matches!(shut(&mut lost, &at(25.0, 150.0, 0)), Shut::Drawdown { .. }));
         assert!(lost.approve(buy(-5), &at(25.0, 1.0, 5)).is_ok(), "flattening");
         assert!(lost.approve(buy(-6), &at(25.0, 1.0, 5)).is_err(), "a reversal is no reduction");
+        let leg = Ticket { closes: Some(7), ..buy(1) };
+        assert!(
+            lost.approve(leg, &at(25.0, 1.0, 5)).is_err(),
+            "closing a leg that leaves more exposed is none either"
+        );
     }
 }

@@ -1,0 +1,106 @@
+//! What can be written after `cambist backtest`, `costs` and `regime`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::ConfigArgs;
+
+#[derive(Debug, Args)]
+pub(crate) struct BacktestArgs {
+    /// Data and execution: a TOML config; the built-in regime market if left out.
+    pub(crate) config: Option<PathBuf>,
+    /// Overrides a field: section.name=value; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// The rule: sma_cross (fast, slow), momentum (n), donchian (n), reversion (n, k).
+    #[arg(long, conflicts_with = "run", required_unless_present = "run")]
+    pub(crate) rule: Option<String>,
+    /// A run's folder, its name, or `latest`: its policy instead of a rule, on its own config.
+    #[arg(long, conflicts_with_all = ["config", "set"])]
+    pub(crate) run: Option<String>,
+    /// An axis: name=1,2,3 or name=from:to:step, of a parameter of the rule or a config field; may be repeated.
+    #[arg(long, value_name = "NAME=VALUES")]
+    pub(crate) grid: Vec<String>,
+    /// A rule that is never short.
+    #[arg(long)]
+    pub(crate) long_only: bool,
+    /// First day; the first bar if left out.
+    #[arg(long)]
+    pub(crate) from: Option<String>,
+    /// Day after the last; the last bar that is not sealed if left out.
+    #[arg(long)]
+    pub(crate) until: Option<String>,
+    /// return, sharpe, drawdown, trades, held or costs.
+    #[arg(long, default_value = "sharpe")]
+    pub(crate) sort: String,
+    /// Rows of the table.
+    #[arg(long, default_value_t = 20)]
+    pub(crate) top: usize,
+    /// Step every combination through the environment, even where the fast path gives the same.
+    #[arg(long)]
+    pub(crate) by_environment: bool,
+    /// Folder for results.csv, results.html, heatmap.svg, equity.svg and trades.parquet.
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+    /// Results as JSON, one combination a line, in the grid's order, and no progress.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RegimeArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// A model that `cambist regime fit` wrote; fitted anew on the training window if left out.
+    #[arg(long)]
+    pub(crate) model: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RegimeCommand {
+    /// Fit on the training window, and write the model.
+    Fit {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// The JSON file to write.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Write the label and the probabilities of every bar.
+    Label {
+        #[command(flatten)]
+        args: RegimeArgs,
+        /// The CSV file to write.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Draw the price on the regimes.
+    Plot {
+        #[command(flatten)]
+        args: RegimeArgs,
+        /// The SVG file to write.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Describe the states, whether they can be told apart, and whether refits agree.
+    Report(RegimeArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CostsCommand {
+    /// A round trip, line by line.
+    Explain {
+        /// A TOML config; the built-in regime market if left out.
+        config: Option<PathBuf>,
+        /// Overrides a field: section.name=value; may be repeated.
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        set: Vec<String>,
+        /// How much is bought and sold; of a config in the short form, in units.
+        #[arg(long, default_value = "1")]
+        lots: String,
+        /// When, UTC: at the open of the first bar then or later.
+        #[arg(long)]
+        at: String,
+    },
+}
