@@ -238,7 +238,7 @@ impl Trainer {
         Ok(Iteration { stats, episodes, phases, terms })
     }
 
-    /// What the rollout's rewards were made of; a constraint's multiplier moves by it.
+    /// What the rollout's rewards were made of.
     fn terms(&mut self) -> Vec<(String, f64)> {
         let names = self.chunks[0].env().term_names();
         let (mut sums, mut steps) = (vec![0.0; names.len()], 0.0);
@@ -246,18 +246,16 @@ impl Trainer {
         for chunk in &mut self.chunks {
             steps += chunk.env().drain_terms(&mut |at, sum| sums[at] += sum);
         }
-        let mut means: Vec<f64> = sums.into_iter().map(|sum| sum / f64::max(steps, 1.0)).collect();
-        let mut names = names;
-        if let Some(next) = self.chunks[0].env().next_multiplier(self.multiplier, &means) {
-            self.chunks.iter_mut().for_each(|chunk| chunk.env().set_multiplier(next));
-            self.multiplier = next;
-            names.push("multiplier".to_owned());
-            means.push(next);
-        }
-        names.into_iter().zip(means).collect()
+        names.into_iter().zip(sums.into_iter().map(|sum| sum / f64::max(steps, 1.0))).collect()
     }
 
-    /// The multiplier of the environments' constraint, as learned so far.
+    /// Sets the multiplier of the environments' constraint.
+    pub fn set_multiplier(&mut self, multiplier: f64) {
+        self.chunks.iter_mut().for_each(|chunk| chunk.env().set_multiplier(multiplier));
+        self.multiplier = multiplier;
+    }
+
+    /// That multiplier.
     #[must_use]
     pub fn multiplier(&self) -> f64 {
         self.multiplier

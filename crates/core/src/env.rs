@@ -141,10 +141,6 @@ pub trait BatchedEnv: Send {
     fn drain_terms(&mut self, _each: &mut dyn FnMut(usize, f64)) -> f64 {
         0.0
     }
-    /// The multiplier of a constraint after an update whose terms had these means; none without a constraint.
-    fn next_multiplier(&self, _multiplier: f64, _means: &[f64]) -> Option<f64> {
-        None
-    }
     /// Sets the multiplier of a constraint, in every environment.
     fn set_multiplier(&mut self, _multiplier: f64) {}
     /// Starts every episode anew from `seed` and writes the first observations, `[n_envs × observation]`.

@@ -10,6 +10,7 @@ use cambist_features::Normaliser;
 use cambist_nets::LearnError;
 use cambist_policy::ActorCritic;
 use cambist_ppo::{Iteration, Phases, UpdateStats};
+use cambist_reward::DrawdownLimit;
 
 use crate::backtest::backtest_window;
 use crate::config::Config;
@@ -117,7 +118,8 @@ pub fn train(
     let (mut stopped, mut n_back) = (false, 0);
     let begun = clock.elapsed();
     while trainer.n_done() < n_updates && !stopped {
-        let Iteration { stats, episodes, phases, terms } = match trainer.iterate(clock) {
+        let multiplier = limit_of(config).map(|_| ("multiplier".to_owned(), trainer.multiplier()));
+        let Iteration { stats, episodes, phases, mut terms } = match trainer.iterate(clock) {
             Ok(iteration) => iteration,
             Err(reason) => {
                 let (update, good) = (trainer.n_done(), trainer.good());
@@ -132,19 +134,23 @@ pub fn train(
                 return Err(LabError::NotFinite { update, reason, kept });
             }
         };
+        terms.extend(multiplier);
         let done = trainer.n_done();
         let mut validation_sharpe = None;
         if done.is_multiple_of(config.raw.ppo.validate_every) || done == n_updates {
-            let (score, sharpe) = validation_score(
+            let validation = validation_score(
                 &config.with_multiplier(trainer.multiplier()),
                 market,
                 &normaliser,
                 validation_rows.clone(),
                 trainer.agent(),
             )?;
-            validation_sharpe = Some(sharpe);
-            if best.as_ref().is_none_or(|(top, ..)| score > *top) {
-                best = Some((score, done, trainer.multiplier(), trainer.agent().clone()));
+            validation_sharpe = Some(validation.sharpe);
+            if best.as_ref().is_none_or(|(top, ..)| validation.score > *top) {
+                best = Some((validation.score, done, trainer.multiplier(), trainer.agent().clone()));
+            }
+            if let Some(limit) = limit_of(config) {
+                trainer.set_multiplier(limit.next(trainer.multiplier(), validation.drawdown));
             }
         }
         let steps = done * trainer.steps_per_update();
@@ -169,28 +175,43 @@ pub fn train(
     Ok(Trained { agent, normaliser, steps, chosen_update, multiplier, stopped })
 }
 
-/// What weights are chosen by, and the annual Sharpe ratio of the policy, acting as it will. The score is the ratio; a policy
-/// that never trades scores zero, a ruined one worst of all. Under a reward with a drawdown limit it is log growth, and less
-/// for breaking the limit than for anything else.
+/// What a policy did on the validation window, acting as it will.
+struct Validation {
+    /// What weights are chosen by: the Sharpe ratio; a policy that never trades scores zero, a ruined one worst of all. Under a
+    /// reward with a drawdown limit it is log growth, and less for breaking the limit than for anything else.
+    score: f64,
+    /// Annual Sharpe ratio.
+    sharpe: f64,
+    /// Deepest drawdown.
+    drawdown: f64,
+}
+
+/// The limit on drawdown, if the reward has one.
+fn limit_of(config: &Config) -> Option<DrawdownLimit> {
+    config.reward.composed().and_then(|reward| reward.limit)
+}
+
 fn validation_score(
     config: &Config,
     market: &Market,
     normaliser: &Arc<Normaliser>,
     rows: std::ops::Range<usize>,
     agent: &ActorCritic,
-) -> Result<(f64, f64), LabError> {
+) -> Result<Validation, LabError> {
     let track = backtest_window(market, config, normaliser, rows, agent, "validation")?;
     if track.ruined {
-        return Ok((-1e9, -1e9));
+        return Ok(Validation { score: -1e9, sharpe: -1e9, drawdown: 1.0 });
     }
+    let drawdown = drawdown::drawdown(&track.equity).deepest;
     let sharpe = sharpe::annual(&track.returns(), track.bars_per_year());
     let sharpe = if sharpe.is_nan() { 0.0 } else { sharpe };
-    if let Some(limit) = config.reward.composed().and_then(|reward| reward.limit) {
+    if let Some(limit) = limit_of(config) {
         // Weights that break the limit are chosen only where all do, and then those that break it least. Within it, what grows
         // most is best: a ratio would choose the smallest position.
-        let over = drawdown::drawdown(&track.equity).deepest - limit.limit;
+        let over = drawdown - limit.limit;
         let growth = libm::log(1.0 + growth::total_return(&track.equity));
-        return Ok((if over > 0.0 { -1e3 * (1.0 + over) } else { growth }, sharpe));
+        let score = if over > 0.0 { -1e3 * (1.0 + over) } else { growth };
+        return Ok(Validation { score, sharpe, drawdown });
     }
-    Ok((sharpe, sharpe))
+    Ok(Validation { score: sharpe, sharpe, drawdown })
 }

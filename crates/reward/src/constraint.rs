@@ -3,8 +3,9 @@
 //!
 //! The cost of a bar is what the episode's deepest drawdown, beyond where the limit begins to bind, grew by on it, over the limit:
 //! an account that stands still pays nothing, however deep it lies, so there is always something left to be done. The policy
-//! maximises reward less multiplier times cost; between updates the multiplier rises by `rate` times what the mean cost
-//! exceeds its budget by, and falls as it stays below. A multiplier of one asks a log return of one for a whole limit.
+//! maximises reward less multiplier times cost. Whenever the policy is validated, as it will act and not as it explores, the
+//! multiplier rises by `rate` times what its drawdown exceeds the aim by, in aims, and falls as it stays below. A multiplier of
+//! one asks a log return of one for a whole limit.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,10 +14,10 @@ use serde::{Deserialize, Serialize};
 pub struct DrawdownLimit {
     /// Deepest drawdown allowed, as a share of the high.
     pub limit: f64,
-    /// Share of the limit at which it begins to bind: what is learned in one window leaves room for another.
+    /// Share of the limit from which drawdown costs.
     pub binds_at: f64,
-    /// Mean cost a bar that is put up with.
-    pub budget: f64,
+    /// Share of the limit that is aimed at: what is learned in one window leaves room for another.
+    pub aim: f64,
     /// Step of the multiplier.
     pub rate: f64,
     /// Largest multiplier.
@@ -32,9 +33,9 @@ impl DrawdownLimit {
         (beyond(after) - beyond(before)) / self.limit
     }
 
-    /// The multiplier after an update whose mean cost was `cost`.
+    /// The multiplier after a validation whose deepest drawdown was `drawdown`.
     #[must_use]
-    pub fn next(&self, multiplier: f64, cost: f64) -> f64 {
-        (multiplier + self.rate * (cost - self.budget)).clamp(0.0, self.largest)
+    pub fn next(&self, multiplier: f64, drawdown: f64) -> f64 {
+        (multiplier + self.rate * (drawdown / (self.aim * self.limit) - 1.0)).clamp(0.0, self.largest)
     }
 }

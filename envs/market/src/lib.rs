@@ -335,11 +335,6 @@ impl BatchedEnv for MarketEnv {
         states.map(|state| reward.drain(state, each)).sum()
     }
 
-    fn next_multiplier(&self, multiplier: f64, means: &[f64]) -> Option<f64> {
-        let limit = self.spec.reward.composed()?.limit?;
-        Some(limit.next(multiplier, *means.last()?))
-    }
-
     fn set_multiplier(&mut self, multiplier: f64) {
         self.courses
             .iter_mut()

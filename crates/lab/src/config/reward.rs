@@ -67,16 +67,17 @@ fn limit(raw: &RawConfig) -> Result<Option<DrawdownLimit>, ConfigError> {
     require((0.0..1.0).contains(&limit), "reward.drawdown_limit", limit, "a share from 0 to below 1")?;
     for (field, value, most) in [
         ("reward.drawdown_binds_at", r.drawdown_binds_at, 1.0),
-        ("reward.drawdown_budget", r.drawdown_budget, 10.0),
+        ("reward.drawdown_aim", r.drawdown_aim, 1.0),
         ("reward.multiplier_rate", r.multiplier_rate, 1e6),
         ("reward.multiplier_largest", r.multiplier_largest, 1e6),
     ] {
         require((0.0..=most).contains(&value), field, value, format!("from 0 to {most}"))?;
     }
+    require(r.drawdown_aim > 0.0, "reward.drawdown_aim", r.drawdown_aim, "positive")?;
     Ok((limit > 0.0).then_some(DrawdownLimit {
         limit,
         binds_at: r.drawdown_binds_at,
-        budget: r.drawdown_budget,
+        aim: r.drawdown_aim,
         rate: r.multiplier_rate,
         largest: r.multiplier_largest,
     }))

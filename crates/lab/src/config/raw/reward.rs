@@ -26,11 +26,11 @@ pub struct RawReward {
     pub ruin_penalty: f64,
     /// Deepest drawdown allowed, met by a multiplier that is learned alongside; 0 for no limit.
     pub drawdown_limit: f64,
-    /// Share of the limit at which it begins to bind.
+    /// Share of the limit from which a deeper drawdown costs.
     pub drawdown_binds_at: f64,
-    /// Mean growth a bar of the deepest drawdown beyond that, in limits, that is put up with.
-    pub drawdown_budget: f64,
-    /// Step of the multiplier after an update, for each limit of mean cost.
+    /// Share of the limit that is aimed at on validation.
+    pub drawdown_aim: f64,
+    /// Step of the multiplier after a validation, for each aim by which its drawdown is too deep.
     pub multiplier_rate: f64,
     /// Largest multiplier.
     pub multiplier_largest: f64,
@@ -46,9 +46,9 @@ impl Default for RawReward {
             volatility: 0.01,
             ruin_penalty: 0.0,
             drawdown_limit: 0.0,
-            drawdown_binds_at: 0.7,
-            drawdown_budget: 1e-5,
-            multiplier_rate: 20.0,
+            drawdown_binds_at: 0.2,
+            drawdown_aim: 0.8,
+            multiplier_rate: 0.1,
             multiplier_largest: 10.0,
         }
     }
