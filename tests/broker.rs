@@ -257,6 +257,7 @@ fn brokers_that_make_no_sense_are_refused() {
     refused(&["broker.triple_day=sunday"], &["broker.triple_day", "sunday"]);
     refused(&["broker.stop_out=200"], &["broker.margin_call", "broker.stop_out"]);
     refused(&["broker.size=20"], &["broker.size", "20", "broker.max_exposure"]);
+    refused(&["broker.stale_after=-1"], &["broker.stale_after", "at least 0"]);
     refused(&["decision.leverage=2"], &["decision.leverage", "broker.size"]);
     refused(&["broker.funding_file=nowhere.csv"], &["nowhere.csv"]);
     refused(&["execution.commission_bp=1"], &["execution"]);

@@ -73,6 +73,7 @@ pub(super) fn setup(raw: &RawBroker) -> Result<BrokerSetup, ConfigError> {
         ("broker.stop_loss_atr", raw.stop_loss_atr),
         ("broker.take_profit_atr", raw.take_profit_atr),
         ("broker.lots_per_tick", raw.lots_per_tick),
+        ("broker.stale_after", raw.stale_after),
     ] {
         require(value.is_finite() && value >= 0.0, field, value, "at least 0")?;
     }
@@ -262,13 +263,13 @@ fn gate(raw: &RawBroker) -> Result<GateLimits, ConfigError> {
     for (field, share) in [("broker.daily_loss", raw.daily_loss), ("broker.max_drawdown", raw.max_drawdown)] {
         require((0.0..=1.0).contains(&share), field, share, "a share from 0 to 1")?;
     }
-    let share = |share: f64| (share > 0.0).then_some(share);
+    let share = |limit: f64| (limit > 0.0).then_some(limit);
     Ok(GateLimits {
         max_exposure: Some(raw.max_exposure),
         orders_per_hour: (raw.orders_per_hour > 0).then_some(raw.orders_per_hour),
         daily_loss: share(raw.daily_loss),
         drawdown: share(raw.max_drawdown),
-        stale_after: None,
+        stale_after: share(raw.stale_after),
     })
 }
 

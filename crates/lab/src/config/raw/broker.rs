@@ -258,6 +258,11 @@ pub struct RawBroker {
     /// Most opening orders in sixty minutes; 0 for any number.
     #[serde(default)]
     pub orders_per_hour: u32,
+    /// Age of the last price from which on nothing is opened; 0 for any. In training a price is as old as the decision: this is
+    /// for markets that are listened to.
+    #[serde(default)]
+    #[schemars(extend("unit" = "s"))]
+    pub stale_after: f64,
     /// Share of the day's first equity after whose loss nothing is opened; 0 for no limit.
     #[serde(default)]
     pub daily_loss: f64,
