@@ -101,6 +101,26 @@ fn cambist(folder: &Path, args: &[&str]) -> Output {
 }
 
 #[test]
+fn a_policy_is_tested_where_it_has_not_been() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_cambist")).args(args).current_dir(&folder).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let small = ["ppo.total_steps=8192", "ppo.n_envs=16", "ppo.minibatch_size=256", "data.n_bars=61368"];
+    let mut train = vec!["train", "--quiet"];
+    small.iter().for_each(|set| train.extend(["--set", set]));
+    run(&train);
+    let grid = ["backtest", "--run", "latest", "--grid", "execution.commission_bp=0,6"];
+    let test = run(&grid);
+    assert!(test.contains("2024-01-02 to 2025-01-01") && !test.contains("proves nothing"), "{test}");
+    let all = run(&[&grid[..], &["--from", "2022-01-01"]].concat());
+    assert!(all.contains("in training: what it earned there proves nothing"), "{all}");
+}
+
+#[test]
 fn results_are_written_and_nonsense_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();

@@ -80,4 +80,10 @@ fn text(sweep: &Sweep, top: usize, seconds: f64) {
          than it is.",
         sweep.n_bars, sweep.span
     ));
+    if !sweep.seen.is_empty() {
+        output::line(&format!(
+            "The policy had seen some of these bars in {}: what it earned there proves nothing.",
+            sweep.seen
+        ));
+    }
 }

@@ -25,10 +25,10 @@ pub(crate) struct BacktestArgs {
     /// A rule that is never short.
     #[arg(long)]
     pub(crate) long_only: bool,
-    /// First day; the first bar if left out.
+    /// First day; if left out, the first bar, or of a run its test.
     #[arg(long)]
     pub(crate) from: Option<String>,
-    /// Day after the last; the last bar that is not sealed if left out.
+    /// Day after the last; if left out, the last bar that is not sealed, or of a run its test.
     #[arg(long)]
     pub(crate) until: Option<String>,
     /// return, sharpe, drawdown, trades, held or costs.

@@ -6,7 +6,8 @@
 //! 1. A volume is a whole number of lot steps from the instrument's minimum to its maximum.
 //! 2. Where selling short is forbidden, a sale is cut to what is held.
 //! 3. A stop loss, take profit or pending price lies on its side of the quote, at least the stops level away.
-//! 4. The broker rejects the share of client orders it is said to, by a draw from its seed and the order's number.
+//! 4. The broker rejects the share of client orders it is said to, by a draw from its seed, the episode and the order's
+//!    number.
 //! 5. Nothing pending is changed or cancelled within the freeze level of the quote.
 //! 6. An order serves at the first price of the instrument's session at or after its arrival; if the market was away between
 //!    for longer than is allowed it expires instead. Out of session no order and no level is served. A day order ends with
@@ -15,7 +16,8 @@
 //!    line from open to close at its arrival; a pending order works from the next bar on. Latency never improves a price.
 //! 8. A buyer pays the ask and a seller receives the bid: bars of the bid, as MetaTrader 5 makes them, are raised by the
 //!    spread for the ask, bars of the ask lowered for the bid, and bars of mid or last prices lie halfway. What takes
-//!    liquidity also pays slippage and impact, up to the next whole tick, but no limit order more than its limit.
+//!    liquidity also pays slippage and impact, up to the next whole tick, but no limit order more than its limit. What an
+//!    account has moved makes trading on dearer, and trading back no better.
 //! 9. One account is at most its share of a bar's volume or of a quote's depth. What is left over is given up (IOC), makes
 //!    the whole order void (FOK), or works on (return; a triggered stop becomes a market order).
 //! 10. An order may not open what the free margin cannot carry after its own costs, at the prices of its own fill: it is
@@ -42,6 +44,7 @@
 mod fills;
 mod margin;
 mod matching;
+mod window;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,7 +57,7 @@ use crate::account::{Account, Holding, Mark};
 use crate::instrument::ShortSale;
 use crate::notice::{Ended, Log, Notice, Refused};
 use crate::rules::{BrokerRules, Latency, Listing};
-use matching::Window;
+use window::Window;
 
 /// An order under way, resting, or with volume left.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,7 +3,7 @@
 use cambist_core::policy::ActionMode;
 use cambist_core::{InstrumentId, ObservationSpec, Timeframe};
 use cambist_decide::DecisionRules;
-use cambist_evaluate::windows::Fold;
+use cambist_evaluate::windows::{Fold, Span};
 use cambist_execution::{BrokerRules, EngineRules};
 use cambist_features::Normaliser;
 use cambist_policy::{ActorCritic, ActorCriticSpec, weights};
@@ -79,6 +79,17 @@ impl Artefact {
     /// When a file cannot be written.
     pub fn save(&self, agent: &ActorCritic, folder: &std::path::Path) -> Result<String, LabError> {
         Ok(artefact::save(folder, self, &weights::to_bytes(agent)?)?)
+    }
+
+    /// What the policy had seen of `span` when it was made: training, validation, or nothing.
+    #[must_use]
+    pub fn seen(&self, span: Span) -> &'static str {
+        let meets = |other: Span| span.from < other.until && other.from < span.until;
+        match (meets(self.fold.train), meets(self.fold.validation)) {
+            (true, _) => "training",
+            (false, true) => "validation",
+            (false, false) => "",
+        }
     }
 
     /// Reads the artefact of `run` with its agent and hash.

@@ -165,7 +165,7 @@ impl Judged {
             // The return of a bar belongs to the regime known when it was decided on: at the close before.
             let bars: Vec<usize> = (1..track.time.len()).filter(|&bar| label(bar - 1) == own).collect();
             if !bars.is_empty() {
-                parts.push(part_of(name, &bars, &track, &hold, self.seen(span)));
+                parts.push(part_of(name, &bars, &track, &hold, self.artefact.seen(span)));
             }
         }
         Ok((parts, self.chart(&track, &hold, &regimes, first)?))
@@ -194,17 +194,6 @@ impl Judged {
         Ok(shaded(&style, &track.time, &lines, &shades)?)
     }
 
-    /// What the policy had seen of `span` when it was made.
-    fn seen(&self, span: Span) -> &'static str {
-        let fold = &self.artefact.fold;
-        let meets = |other: Span| span.from < other.until && other.from < span.until;
-        match (meets(fold.train), meets(fold.validation)) {
-            (true, _) => "training",
-            (false, true) => "validation",
-            (false, false) => "",
-        }
-    }
-
     /// The policy through each named window that the data have, and the names of those they have not.
     ///
     /// # Errors
@@ -225,7 +214,7 @@ impl Judged {
             };
             let [hold, _] = self.hold(&track, span)?;
             let bars: Vec<usize> = (1..track.time.len()).collect();
-            let mut part = part_of(&window.name, &bars, &track, &hold, self.seen(span));
+            let mut part = part_of(&window.name, &bars, &track, &hold, self.artefact.seen(span));
             part.drawdown = Some(drawdown::drawdown(&track.equity).deepest);
             parts.push(part);
         }

@@ -2,7 +2,7 @@
 
 use cambist_core::{FillPolicy, Side, Ticket, UnixNanos};
 
-use super::matching::Window;
+use super::window::Window;
 use super::{State, Working};
 use crate::account::{Fill, Holding, Mark, closing_side, margin_price};
 use crate::costs::CostSplit;

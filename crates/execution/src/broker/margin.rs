@@ -5,7 +5,7 @@ use cambist_core::{OrderKind, UnixNanos};
 
 use super::State;
 use super::fills::Want;
-use super::matching::Window;
+use super::window::Window;
 use crate::account::{Account, Holding};
 use crate::instrument::ShortSale;
 use crate::notice::{Log, Notice, Reason};

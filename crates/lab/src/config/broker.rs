@@ -57,7 +57,7 @@ pub enum Conversion {
     },
 }
 
-/// Prices sides are those of the bars; the setup does not know them yet.
+/// The price side is that of the bars, which the setup does not know yet.
 const SIDE_TO_COME: PriceSide = PriceSide::Bid;
 
 /// # Errors

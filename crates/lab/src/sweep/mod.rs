@@ -58,6 +58,8 @@ pub struct Sweep {
     pub kept: Vec<(usize, Vec<f64>, Vec<TradeRow>)>,
     /// Whether the fast path ran.
     pub fast: bool,
+    /// What a policy had seen of these bars when it was made: training, validation, or nothing.
+    pub seen: &'static str,
 }
 
 /// Runs `request` on the data and execution of `layers`; `progress` is told how many combinations are done.
@@ -82,14 +84,16 @@ pub fn sweep(
     let kept = ranking.iter().take(N_KEPT).map(keep).collect::<Result<_, _>>()?;
     let Scene { rows, market, .. } = &prepared.scenes[0];
     let tape = &market.tape;
+    let span = Span { from: UnixNanos(tape.open_time[rows.start]), until: tape.close_time(rows.end - 1) };
     Ok(Sweep {
         outcomes,
         ranking,
         n_bars: rows.len(),
-        span: Span { from: UnixNanos(tape.open_time[rows.start]), until: tape.close_time(rows.end - 1) },
+        span,
         time: rows.clone().map(|row| tape.close_time(row)).collect(),
         close: tape.close[rows.clone()].to_vec(),
         kept,
+        seen: prepared.policy.as_ref().map_or("", |(artefact, ..)| artefact.seen(span)),
         fast: prepared.fast,
         grid: prepared.grid,
     })
@@ -208,8 +212,10 @@ fn scenes(
             }
         };
         let whole = market.whole();
+        // A policy is tested where it has not been, unless one asks for more.
+        let usual = policy.map_or(whole, |artefact| artefact.fold.test);
         let span =
-            Span { from: request.from.unwrap_or(whole.from), until: request.until.unwrap_or(whole.until) };
+            Span { from: request.from.unwrap_or(usual.from), until: request.until.unwrap_or(usual.until) };
         let window = market.rows("window", "--from and --until", span)?;
         let normaliser = match policy {
             Some(artefact) => Arc::new(artefact.normaliser.clone()),
