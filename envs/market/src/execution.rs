@@ -50,6 +50,7 @@ pub enum Execution {
 /// An account at a broker, with its gate.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
+    full: Arc<FullExecution>,
     broker: Broker,
     gate: Gate,
     /// What the last order is to lead to, while it is under way.
@@ -74,38 +75,35 @@ impl Goal {
     }
 }
 
-impl Client {
-    /// Sends `ticket`: in a hedging account first what closes the positions it is against, oldest first, then what is left
-    /// of it. Returns whether any of it was taken.
-    fn submit(&mut self, ticket: Approved<Ticket>, now: UnixNanos) -> bool {
-        if self.broker.rules().account.books == cambist_execution::Books::Netting {
-            return self.broker.submit(ticket, now).is_ok();
-        }
-        let mut left = ticket.get().steps;
-        let sign = ticket.get().side.sign();
-        let against: Vec<(u64, i64)> = self
-            .broker
-            .account()
-            .holdings()
-            .iter()
-            .filter(|held| held.steps * sign < 0)
-            .map(|held| (held.id, held.steps.abs()))
-            .collect();
-        let mut taken = false;
-        for (id, held) in against {
-            let part = ticket.part(held.min(left), Some(id));
-            left -= held.min(left);
-            taken |= part.is_some_and(|part| self.broker.submit(part, now).is_ok());
-        }
-        let rest = ticket.part(left, None);
-        taken | rest.is_some_and(|rest| self.broker.submit(rest, now).is_ok())
+/// Sends `ticket`: in a hedging account first what closes the positions it is against, oldest first, then what is left
+/// of it. Returns whether any of it was taken.
+fn submit(broker: &mut Broker, ticket: Approved<Ticket>, now: UnixNanos) -> bool {
+    if broker.rules().account.books == cambist_execution::Books::Netting {
+        return broker.submit(ticket, now).is_ok();
     }
+    let mut left = ticket.get().steps;
+    let sign = ticket.get().side.sign();
+    let against: Vec<(u64, i64)> = broker
+        .account()
+        .holdings()
+        .iter()
+        .filter(|held| held.steps * sign < 0)
+        .map(|held| (held.id, held.steps.abs()))
+        .collect();
+    let mut taken = false;
+    for (id, held) in against {
+        let part = ticket.part(held.min(left), Some(id));
+        left -= held.min(left);
+        taken |= part.is_some_and(|part| broker.submit(part, now).is_ok());
+    }
+    let rest = ticket.part(left, None);
+    taken | rest.is_some_and(|rest| broker.submit(rest, now).is_ok())
 }
 
-/// The books of one environment.
+/// The books of one environment, with how they are kept.
 #[derive(Debug, Clone)]
 pub(crate) enum Books {
-    Short(Ledger<1>),
+    Short(Engine, Ledger<1>),
     Full(Box<Client>),
 }
 
@@ -120,8 +118,9 @@ pub(crate) struct Paid {
 impl Execution {
     pub(crate) fn books(&self, cash: f64) -> Books {
         match self {
-            Self::Short(_) => Books::Short(Ledger::new(cash)),
+            Self::Short(engine) => Books::Short(*engine, Ledger::new(cash)),
             Self::Full(full) => Books::Full(Box::new(Client {
+                full: Arc::clone(full),
                 broker: Broker::new(Arc::clone(&full.rules), cash),
                 gate: Gate::new(full.gate),
                 goal: None,
@@ -129,7 +128,7 @@ impl Execution {
         }
     }
 
-    /// Reads a little of what [`Execution::live`] will need of `row`.
+    /// Reads a little of what [`Books::live`] will need of `row`.
     #[inline]
     pub(crate) fn touch(&self, tape: &MarketTape, row: usize) -> f64 {
         match self {
@@ -144,21 +143,22 @@ impl Execution {
             }
         }
     }
+}
 
+impl Books {
     /// A flat account with `cash` at the close of `row`; `luck` names the episode.
-    pub(crate) fn begin(&self, books: &mut Books, tape: &MarketTape, row: usize, cash: f64, luck: u64) {
-        match (self, books) {
-            (Self::Full(full), Books::Full(client)) => {
-                client.broker.reset(cash, luck);
-                client.gate = Gate::new(full.gate);
-                client.goal = None;
-                full.rate(client, row);
-                client.broker.on(0, &MarketEvent::Bar(full.events[row]), &mut ());
-            }
-            (_, books) => {
-                let mut ledger = Ledger::new(cash);
+    pub(crate) fn begin(&mut self, tape: &MarketTape, row: usize, cash: f64, luck: u64) {
+        match self {
+            Self::Short(_, ledger) => {
+                *ledger = Ledger::new(cash);
                 ledger.mark(0, tape.close[row]);
-                *books = Books::Short(ledger);
+            }
+            Self::Full(client) => {
+                let Client { full, broker, gate, goal } = client.as_mut();
+                broker.reset(cash, luck);
+                (*gate, *goal) = (Gate::new(full.gate), None);
+                full.rate(broker, row);
+                broker.on(0, &MarketEvent::Bar(full.events[row]), &mut ());
             }
         }
     }
@@ -167,32 +167,29 @@ impl Execution {
     /// is held then, and whether the account is ruined.
     #[inline]
     pub(crate) fn live(
-        &self,
-        books: &mut Books,
+        &mut self,
         path: &DecisionPath,
         tape: &MarketTape,
         row: usize,
         target: f64,
         view: &AccountView,
     ) -> (f64, bool) {
-        match (self, books) {
-            (Self::Short(engine), Books::Short(ledger)) => {
+        match self {
+            Self::Short(engine, ledger) => {
                 let next = row + 1;
                 let bar = BarPrices::of(tape, next);
                 let closed = (tape.open_time[next] - tape.close_time(row).0) as f64 * 1e-9;
                 let seconds = [closed, f64::from(tape.timeframe.seconds())];
                 live_short(engine, ledger, path, &bar, seconds, target, view)
             }
-            (Self::Full(full), Books::Full(client)) => full.live(client, path, row, target, view),
-            _ => (view.held_target, false),
+            Self::Full(client) => client.live(path, row, target, view),
         }
     }
 
     #[inline]
-    pub(crate) fn view(&self, books: &Books, held_target: f64) -> AccountView {
-        match (self, books) {
-            (Self::Full(full), Books::Full(client)) => full.view(client, held_target),
-            (_, Books::Short(ledger)) => {
+    pub(crate) fn view(&self, held_target: f64) -> AccountView {
+        match self {
+            Self::Short(_, ledger) => {
                 let position = ledger.position(0);
                 AccountView {
                     equity: ledger.equity(),
@@ -203,22 +200,13 @@ impl Execution {
                     held_target,
                 }
             }
-            (Self::Short(_), Books::Full(client)) => AccountView {
-                equity: client.broker.equity(),
-                initial: client.broker.initial(),
-                units: 0.0,
-                unrealised: 0.0,
-                price: 0.0,
-                held_target,
-            },
+            Self::Full(client) => client.full.view(&client.broker, held_target),
         }
     }
-}
 
-impl Books {
     pub(crate) fn paid(&self) -> Paid {
         match self {
-            Self::Short(ledger) => {
+            Self::Short(_, ledger) => {
                 Paid { costs: *ledger.costs(), financing: ledger.financing(), traded: ledger.traded() }
             }
             Self::Full(client) => {
@@ -258,22 +246,21 @@ pub fn live_short(
 
 impl FullExecution {
     #[inline]
-    fn rate(&self, client: &mut Client, row: usize) {
+    fn rate(&self, broker: &mut Broker, row: usize) {
         if let Some(&rate) = self.rates.get(row) {
-            client.broker.set_rate(0, rate);
+            broker.set_rate(0, rate);
         }
     }
 
     #[inline]
-    fn quote(&self, client: &Client) -> QuoteView {
-        let mark = client.broker.mark(0);
+    fn quote(&self, broker: &Broker) -> QuoteView {
+        let mark = broker.mark(0);
         let tick = self.tickets.tick_size;
         QuoteView { mid: 0.5 * (mark.bid + mark.ask) * tick, half_spread: 0.5 * (mark.ask - mark.bid) * tick }
     }
 
     #[inline]
-    fn view(&self, client: &Client, held_target: f64) -> AccountView {
-        let broker = &client.broker;
+    fn view(&self, broker: &Broker, held_target: f64) -> AccountView {
         let account = broker.account();
         let mark = broker.mark(0);
         let unrealised = account
@@ -286,22 +273,17 @@ impl FullExecution {
             initial: broker.initial(),
             units: account.steps(0) as f64 * self.tickets.step_units,
             unrealised,
-            price: self.quote(client).mid * mark.rate,
+            price: self.quote(broker).mid * mark.rate,
             held_target,
         }
     }
+}
 
+impl Client {
     #[inline]
-    fn live(
-        &self,
-        client: &mut Client,
-        path: &DecisionPath,
-        row: usize,
-        target: f64,
-        view: &AccountView,
-    ) -> (f64, bool) {
-        let now = self.events[row].close_time;
-        let broker = &client.broker;
+    fn live(&mut self, path: &DecisionPath, row: usize, target: f64, view: &AccountView) -> (f64, bool) {
+        let Self { full, broker, gate, goal } = self;
+        let now = full.events[row].close_time;
         // What is under way counts as held, or it would be ordered twice.
         let expected = broker.account().steps(0) + broker.in_flight(0);
         let position = Position {
@@ -309,33 +291,32 @@ impl FullExecution {
             priced_at: now,
             equity: view.equity,
             steps: expected,
-            step_value: self.tickets.step_units * view.price,
+            step_value: full.tickets.step_units * view.price,
         };
-        let outlook = self.outlooks.get(row).copied().unwrap_or_default();
-        let quote = self.quote(client);
-        let ticket = path.ticket(&self.tickets, target, view, quote, &outlook, &mut client.gate, &position);
+        let outlook = full.outlooks.get(row).copied().unwrap_or_default();
+        let quote = full.quote(broker);
+        let ticket = path.ticket(&full.tickets, target, view, quote, &outlook, gate, &position);
         if let Some(ticket) = ticket {
             let signed = ticket.get().side.sign() * ticket.get().steps;
-            if client.submit(ticket, now) {
-                client.goal =
-                    Some(Goal { target, wanted: expected + signed, from: (view.held_target, expected) });
+            if submit(broker, ticket, now) {
+                *goal = Some(Goal { target, wanted: expected + signed, from: (view.held_target, expected) });
             }
         }
-        self.rate(client, row + 1);
-        match &self.finer {
-            None => client.broker.on(0, &MarketEvent::Bar(self.events[row + 1]), &mut ()),
+        full.rate(broker, row + 1);
+        match &full.finer {
+            None => broker.on(0, &MarketEvent::Bar(full.events[row + 1]), &mut ()),
             Some(finer) => {
                 for event in &finer.events[finer.starts[row + 1]..finer.starts[row + 2]] {
-                    client.broker.on(0, &MarketEvent::Bar(*event), &mut ());
+                    broker.on(0, &MarketEvent::Bar(*event), &mut ());
                 }
             }
         }
-        let ruined = client.broker.equity() <= self.ruin_fraction * view.initial;
+        let ruined = broker.equity() <= full.ruin_fraction * view.initial;
         if ruined {
-            client.broker.liquidate(self.events[row + 1].close_time, &mut ());
+            broker.liquidate(full.events[row + 1].close_time, &mut ());
         }
-        let (got, under_way) = (client.broker.account().steps(0), client.broker.in_flight(0));
-        let held_target = match client.goal {
+        let (got, under_way) = (broker.account().steps(0), broker.in_flight(0));
+        let held_target = match *goal {
             Some(goal) if under_way != 0 => goal.target,
             Some(goal) => goal.reached(got),
             // Stopped out.
@@ -343,7 +324,7 @@ impl FullExecution {
             None => view.held_target,
         };
         if under_way == 0 {
-            client.goal = None;
+            *goal = None;
         }
         (held_target, ruined)
     }

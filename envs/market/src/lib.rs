@@ -153,7 +153,7 @@ impl MarketEnv {
         spec.rows = spec.usable()?;
         let books = spec.execution.books(spec.initial_cash);
         let course = Course {
-            view: spec.execution.view(&books, 0.0),
+            view: books.view(0.0),
             books,
             remembered: spec.reward.state(),
             row: spec.rows.start,
@@ -200,8 +200,8 @@ impl MarketEnv {
         course.row = episode.start;
         course.last_row = episode.end - 1;
         let luck = ((self.first_env + index as u64) << 32) ^ course.episode;
-        spec.execution.begin(&mut course.books, &spec.tape, course.row, spec.initial_cash, luck);
-        course.view = spec.execution.view(&course.books, 0.0);
+        course.books.begin(&spec.tape, course.row, spec.initial_cash, luck);
+        course.view = course.books.view(0.0);
         if let (Some(reward), Some(state)) = (spec.reward.composed(), &mut course.remembered) {
             reward.begin(state);
         }
@@ -239,8 +239,8 @@ impl MarketEnv {
         let sees = spec.seen(course.row).is_some();
         let target = spec.path.target(action, course.view.held_target, sees);
         let Course { books, view, row, .. } = course;
-        let (held, ruined) = spec.execution.live(books, &spec.path, &spec.tape, *row, target, view);
-        *view = spec.execution.view(books, held);
+        let (held, ruined) = books.live(&spec.path, &spec.tape, *row, target, view);
+        *view = books.view(held);
         let next = course.row + 1;
         course.row = next;
         course.end = if ruined {
