@@ -3,6 +3,7 @@
 mod trade;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -139,12 +140,40 @@ pub(crate) struct TrainArgs {
     /// Train under this many seeds, from the config's own on, and say what they say together.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub(crate) seeds: u64,
+    /// Go on with a run that was interrupted: its name, the beginning of it, its path, or `latest`.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "set", "seeds"])]
+    pub(crate) resume: Option<String>,
+    #[command(flatten)]
+    pub(crate) safety: SafetyArgs,
     /// No progress, only the verdict.
     #[arg(long, conflicts_with = "json")]
     pub(crate) quiet: bool,
     /// One JSON object a line: updates, then the judgement.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// When a training stops, and what it can go on from; none of it changes a result.
+#[derive(Debug, Args)]
+pub(crate) struct SafetyArgs {
+    /// Stop at a safe point after so long: 90s, 30m or 8h.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) time_limit: Option<Duration>,
+    /// Updates between checkpoints.
+    #[arg(long, value_name = "UPDATES", default_value_t = 25, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) checkpoint_every: u64,
+    /// How many of the last checkpoints are kept, beside the best.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) keep_checkpoints: usize,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let units = [("s", 1), ("m", 60), ("h", 3600)];
+    let parsed = units.into_iter().find_map(|(unit, seconds)| {
+        let n: u64 = text.strip_suffix(unit)?.parse().ok()?;
+        n.checked_mul(seconds).map(Duration::from_secs)
+    });
+    parsed.ok_or_else(|| "write a whole number and s, m or h, such as 90s, 30m or 8h".to_owned())
 }
 
 #[derive(Debug, Args)]

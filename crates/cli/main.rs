@@ -23,7 +23,7 @@ use args::{Cli, Command};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
-        Command::Train(args) => train::train(&args, &cli.machine),
+        Command::Train(args) => return ended(train::train(&args, &cli.machine)),
         Command::Evaluate(args) => match args.by {
             Some(by) => breakdown::run(&args, by, &cli.machine),
             None => train::evaluate(&args, &cli.machine),
@@ -36,8 +36,12 @@ fn main() -> ExitCode {
         Command::Check { command } => check::run(&command, &cli.machine),
         Command::Bench { command } => bench::run(&command, &cli.machine),
     };
+    ended(done.map(|()| ExitCode::SUCCESS))
+}
+
+fn ended(done: anyhow::Result<ExitCode>) -> ExitCode {
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // One line: the cause is part of the text, so a chain would say it twice.
             output::error(&format!("error: {error}"));

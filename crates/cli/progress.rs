@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cambist_lab::{LabError, Observer, Progress};
+use cambist_lab::{LabError, Observer, Progress, Resumed};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::output;
@@ -56,6 +56,15 @@ impl Watcher {
 }
 
 impl Observer for Watcher {
+    fn resumed(&mut self, resumed: &Resumed) {
+        for damaged in &resumed.damaged {
+            output::error(damaged);
+        }
+        if self.voice == Voice::Bar {
+            output::error(&format!("going on after update {} of {}", resumed.updates, resumed.of));
+        }
+    }
+
     fn update(&mut self, progress: &Progress) -> Result<bool, LabError> {
         if let Some(sharpe) = progress.validation_sharpe {
             self.validation = format!("{sharpe:.2}");

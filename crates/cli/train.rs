@@ -1,12 +1,14 @@
 //! `cambist train` and `cambist evaluate`.
 
+use std::process::ExitCode;
+
 use cambist_core::clock::SystemClock;
 use cambist_lab::evaluate::{Window, evaluate as judge};
-use cambist_lab::run::{Machine, run};
+use cambist_lab::run::{Ending, Interrupted, Machine, Outcome, find, resume, run};
 use cambist_lab::seeds::run_seeds;
 use cambist_lab::{Layers, view};
 
-use crate::args::{EvaluateArgs, MachineArgs, TrainArgs};
+use crate::args::{EvaluateArgs, MachineArgs, SafetyArgs, TrainArgs};
 use crate::progress::{Voice, Watcher, interruption};
 use crate::{output, table};
 
@@ -16,42 +18,85 @@ impl MachineArgs {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             n => n,
         };
-        Machine { data: self.data_dir.clone(), runs: self.runs_dir.clone(), n_threads }
+        Machine {
+            data: self.data_dir.clone(),
+            runs: self.runs_dir.clone(),
+            n_threads,
+            time_limit: None,
+            checkpoint_every: 25,
+            keep_checkpoints: 3,
+        }
+    }
+
+    fn machine_for(&self, safety: &SafetyArgs) -> Machine {
+        Machine {
+            time_limit: safety.time_limit,
+            checkpoint_every: safety.checkpoint_every,
+            keep_checkpoints: safety.keep_checkpoints,
+            ..self.machine()
+        }
     }
 }
 
-pub(crate) fn train(args: &TrainArgs, machine: &MachineArgs) -> anyhow::Result<()> {
-    let layers = Layers::read(args.config.as_deref(), &args.set)?;
+/// What a shell sees of a run that ended at a safe point before it was done: "try again later" of sysexits.h.
+const INTERRUPTED: u8 = 75;
+
+pub(crate) fn train(args: &TrainArgs, machine: &MachineArgs) -> anyhow::Result<ExitCode> {
     let voice = match (args.json, args.quiet) {
         (true, _) => Voice::Json,
         (_, true) => Voice::Quiet,
         _ => Voice::Bar,
     };
-    let clock = SystemClock::start();
+    let (clock, machine) = (SystemClock::start(), machine.machine_for(&args.safety));
     let mut watcher = Watcher::new(voice, interruption()?);
-    if args.seeds > 1 {
-        return under_seeds(args, &layers, &machine.machine(), &clock, &mut watcher);
-    }
-    let outcome = run(&layers, &machine.machine(), &clock, &mut watcher);
+    let ending = if let Some(wanted) = &args.resume {
+        resume(&find(&machine, wanted)?, &machine, &clock, &mut watcher)
+    } else {
+        let layers = Layers::read(args.config.as_deref(), &args.set)?;
+        if args.seeds > 1 {
+            return under_seeds(args, &layers, &machine, &clock, &mut watcher);
+        }
+        run(&layers, &machine, &clock, &mut watcher)
+    };
     watcher.finish();
-    let outcome = outcome?;
+    match ending? {
+        Ending::Finished(outcome) => finished(args, &outcome),
+        Ending::Interrupted(interrupted) => {
+            say_interrupted(args.json, &interrupted);
+            Ok(ExitCode::from(INTERRUPTED))
+        }
+    }
+}
+
+fn say_interrupted(json: bool, interrupted: &Interrupted) {
+    let Interrupted { folder, fold, update, n_updates } = interrupted;
+    let name = folder.name();
+    if json {
+        let value = serde_json::json!({
+            "run": name, "folder": folder.path(), "interrupted": { "fold": fold, "update": update, "of": n_updates }
+        });
+        output::line(&value.to_string());
+        return;
+    }
+    output::line(&format!(
+        "Stopped at update {update} of {n_updates}, with everything saved; nothing was judged. Go on with\n  cambist train --resume {name}"
+    ));
+}
+
+fn finished(args: &TrainArgs, outcome: &Outcome) -> anyhow::Result<ExitCode> {
     let folder = outcome.folder.path().display();
     if args.json {
         let value = serde_json::json!({
             "run": outcome.folder.name(),
             "folder": outcome.folder.path(),
             "artefact": outcome.artefact_hash,
-            "stopped": outcome.stopped,
             "judgement": outcome.judgement,
         });
         output::line(&value.to_string());
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     if !args.quiet {
         output::line(&table::scores(&view::metrics(&outcome.judgement)));
-    }
-    if outcome.stopped {
-        output::line("The training was stopped early; what follows is about the weights it had.");
     }
     let (blind, n_bars) = outcome.blind;
     if blind > 0 {
@@ -63,7 +108,7 @@ pub(crate) fn train(args: &TrainArgs, machine: &MachineArgs) -> anyhow::Result<(
     output::line("One seed is no verdict on the method: `--seeds 5` trains five.");
     output::line(&format!("report   {folder}/report.html"));
     output::line(&format!("artefact {folder}/artefact ({})", outcome.artefact_hash));
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 fn under_seeds(
@@ -72,7 +117,7 @@ fn under_seeds(
     machine: &Machine,
     clock: &SystemClock,
     watcher: &mut Watcher,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<ExitCode> {
     let quiet = args.json || args.quiet;
     let summary = run_seeds(layers, args.seeds, machine, clock, watcher, &mut |outcome| {
         if !quiet {
@@ -81,22 +126,27 @@ fn under_seeds(
     });
     watcher.finish();
     let summary = summary?;
+    let code = if summary.stopped { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS };
     if args.json {
         output::line(&serde_json::to_string(&summary)?);
-        return Ok(());
+        return Ok(code);
     }
     if !args.quiet {
         output::line(&table::seeds(&summary));
     }
     output::line(&summary.sentence);
     output::line(&format!("summary  {}", summary.file));
-    Ok(())
+    if summary.stopped {
+        let last = summary.runs.last().map_or("latest", String::as_str);
+        output::line(&format!("Stopped early; the last run goes on with\n  cambist train --resume {last}"));
+    }
+    Ok(code)
 }
 
 pub(crate) fn evaluate(args: &EvaluateArgs, machine: &MachineArgs) -> anyhow::Result<()> {
     let machine = machine.machine();
     let window = if args.open_sealed { Window::Sealed } else { args.window.parse()? };
-    let folder = cambist_lab::run::find(&machine, &args.run)?;
+    let folder = find(&machine, &args.run)?;
     let (judgement, openings) = judge(&folder, window, &machine, &SystemClock::start())?;
     if args.json {
         output::line(&serde_json::to_string(&judgement)?);

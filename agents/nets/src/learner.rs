@@ -1,6 +1,7 @@
 //! The seam between an algorithm and a network.
 
 use cambist_policy::{ActorCritic, Instructions};
+use serde::{Deserialize, Serialize};
 
 /// Sums over rows that a loss reports: what they mean is the loss's own affair.
 pub const N_SUMS: usize = 8;
@@ -125,7 +126,7 @@ pub enum LearnError {
 }
 
 /// A learner's weights and Adam's moments.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Weights.
     pub parameters: Vec<f32>,

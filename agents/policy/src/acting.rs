@@ -53,6 +53,17 @@ impl AgentPolicy {
         self.agent.parameters.copy_from_slice(parameters);
     }
 
+    /// Steps it has acted.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.step
+    }
+
+    /// Goes on as if it had acted `steps` steps.
+    pub fn seek(&mut self, steps: u64) {
+        self.step = steps;
+    }
+
     /// Values `[n]` of observations, seen in `state`; the state stays as it was.
     pub fn values(&mut self, observations: &[f32], state: &[f32], values: &mut [f32]) {
         self.next_state.resize(state.len(), 0.0);

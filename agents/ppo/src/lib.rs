@@ -7,10 +7,12 @@ pub mod objective;
 pub mod ppo;
 pub mod rollout;
 pub mod scaling;
+pub mod state;
 pub mod tape;
 pub mod trainer;
 
 pub use objective::Objective;
 pub use ppo::{PpoConfig, Schedule, UpdateStats};
+pub use state::TrainerState;
 pub use tape::{Tape, TapeShape};
 pub use trainer::{Iteration, LearnerChoice, Phases, TrainError, Trainer, TrainerSpec};

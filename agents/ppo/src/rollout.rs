@@ -26,20 +26,20 @@ pub struct EpisodeSums {
 
 /// The environments of one thread, with the policy that acts in them.
 pub struct Chunk {
-    env: Box<dyn BatchedEnv>,
-    policy: AgentPolicy,
+    pub(crate) env: Box<dyn BatchedEnv>,
+    pub(crate) policy: AgentPolicy,
     /// What the environments show now.
-    observations: Vec<f32>,
+    pub(crate) observations: Vec<f32>,
     terminal_observations: Vec<f32>,
     /// Whether an episode begins with what they show.
-    fresh: Vec<bool>,
-    state: Vec<f32>,
+    pub(crate) fresh: Vec<bool>,
+    pub(crate) state: Vec<f32>,
     next_state: Vec<f32>,
     /// States at the sequences' beginnings, of this rollout.
     states: Vec<f32>,
     last_values: Vec<f32>,
-    returns: Vec<f64>,
-    lengths: Vec<f64>,
+    pub(crate) returns: Vec<f64>,
+    pub(crate) lengths: Vec<f64>,
     /// Of each environment.
     episodes: Vec<EpisodeSums>,
     in_env: Duration,

@@ -3,6 +3,7 @@
 //! evaluation and backtests count money, so the scale is no part of an artefact.
 
 use cambist_core::End;
+use serde::{Deserialize, Serialize};
 
 use crate::tape::Tape;
 
@@ -10,7 +11,7 @@ use crate::tape::Tape;
 const BOUND: f32 = 10.0;
 
 /// The running deviation. It is fed whole rollouts in order of their rows, so that threads change nothing.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RewardScale {
     gamma: f64,
     /// Discounted return of every environment, so far.
@@ -32,6 +33,12 @@ impl RewardScale {
     pub fn deviation(&self) -> f64 {
         let variance = self.squares / self.n;
         if self.n > 1.0 && variance > 0.0 { variance.sqrt() } else { 1.0 }
+    }
+
+    /// Environments it has seen.
+    #[must_use]
+    pub fn n_envs(&self) -> usize {
+        self.returns.len()
     }
 
     /// Every episode begins anew.

@@ -104,21 +104,21 @@ pub struct Iteration {
 
 /// A running training.
 pub struct Trainer {
-    spec: TrainerSpec,
-    chunks: Vec<Chunk>,
+    pub(crate) spec: TrainerSpec,
+    pub(crate) chunks: Vec<Chunk>,
     shape: TapeShape,
     tape: Tape,
-    learner: Box<dyn Learner>,
-    scale: Option<RewardScale>,
-    n_done: u64,
+    pub(crate) learner: Box<dyn Learner>,
+    pub(crate) scale: Option<RewardScale>,
+    pub(crate) n_done: u64,
     /// Of the environments' constraint, if they have one.
-    multiplier: f64,
+    pub(crate) multiplier: f64,
     /// Factor of the learning rate, halved by every [`Trainer::go_back`].
-    pace: f32,
+    pub(crate) pace: f32,
     /// What [`Trainer::go_back`] goes back to: the weights the last rollout but one led to, and the reward scale before
     /// the last.
-    good: Snapshot,
-    good_scale: Option<RewardScale>,
+    pub(crate) good: Snapshot,
+    pub(crate) good_scale: Option<RewardScale>,
 }
 
 impl Trainer {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::state::StateError;
+
 /// How an episode stands after a step. Never a bare "done": a terminated episode is worth nothing more, a truncated
 /// one goes on beyond what we watch, and its value must be bootstrapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -143,6 +145,21 @@ pub trait BatchedEnv: Send {
     }
     /// Sets the multiplier of a constraint, in every environment.
     fn set_multiplier(&mut self, _multiplier: f64) {}
+    /// Adds to `out` all that environment `index` needs to go on later as if it had never stopped. Says nothing of its index, or
+    /// of how the batch is cut.
+    ///
+    /// # Errors
+    /// When it cannot be written down.
+    fn save_env(&self, _index: usize, _out: &mut Vec<u8>) -> Result<(), StateError> {
+        Err(StateError::Unsupported)
+    }
+    /// Puts environment `index` where it stood when [`BatchedEnv::save_env`] wrote `state`.
+    ///
+    /// # Errors
+    /// When it is not the state of such an environment; the environment is then as it was.
+    fn load_env(&mut self, _index: usize, _state: &[u8]) -> Result<(), StateError> {
+        Err(StateError::Unsupported)
+    }
     /// Starts every episode anew from `seed` and writes the first observations, `[n_envs × observation]`.
     fn reset(&mut self, seed: u64, observations: &mut [f32]);
     /// Takes `actions`, `[n_envs × action width]`, and writes what follows.

@@ -80,7 +80,7 @@ fn yes() -> bool {
 }
 
 /// What the path sees of an account.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct AccountView {
     /// Equity at the last close.
     pub equity: f64,

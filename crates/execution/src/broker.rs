@@ -50,8 +50,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cambist_core::rng::{Purpose, Stream};
-use cambist_core::{BookDelta, MarketEvent, OrderKind, PriceSide, Side, Ticket, Trade, UnixNanos};
+use cambist_core::{
+    BookDelta, MarketEvent, OrderKind, PriceSide, Side, StateError, Ticket, Trade, UnixNanos,
+};
 use cambist_risk::Approved;
+use serde::{Deserialize, Serialize};
 
 use crate::account::{Account, Holding, Mark};
 use crate::instrument::ShortSale;
@@ -60,7 +63,7 @@ use crate::rules::{BrokerRules, Latency, Listing};
 use window::Window;
 
 /// An order under way, resting, or with volume left.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Working {
     /// Its number.
     pub id: u64,
@@ -79,7 +82,7 @@ pub struct Working {
 }
 
 /// What is known of an instrument's market.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Market {
     mark: Mark,
     /// Ticks by which this account's own trades have moved the price: up, the ask alone; down, the bid alone.
@@ -97,12 +100,12 @@ struct Market {
 #[derive(Debug, Clone)]
 pub struct Broker {
     rules: Arc<BrokerRules>,
-    state: State,
+    state: BrokerState,
 }
 
-/// What changes of a [`Broker`].
-#[derive(Debug, Clone)]
-struct State {
+/// What changes of a [`Broker`]: all that it must write down to go on later.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BrokerState {
     account: Account,
     initial: f64,
     working: Vec<Working>,
@@ -122,7 +125,7 @@ impl Broker {
             let kept = listing.impact.kept();
             Market { mark, shift: 0.0, kept, seen: None, until: UnixNanos(0), book: BTreeMap::new() }
         };
-        let state = State {
+        let state = BrokerState {
             account: Account::new(balance),
             initial: balance,
             working: Vec::new(),
@@ -133,6 +136,29 @@ impl Broker {
             luck: 0,
         };
         Self { rules, state }
+    }
+
+    /// What must be written down to go on later.
+    #[must_use]
+    pub fn state(&self) -> &BrokerState {
+        &self.state
+    }
+
+    /// Goes on from `state`.
+    ///
+    /// # Errors
+    /// When it is of a broker with another number of instruments, or holds what is no number.
+    pub fn restore(&mut self, state: BrokerState) -> Result<(), StateError> {
+        StateError::fits("the number of instruments", state.markets.len(), self.rules.listings.len())?;
+        let equity = state.account.balance();
+        if !equity.is_finite() {
+            return Err(StateError::Unreadable {
+                what: "a broker",
+                reason: format!("its balance is {equity}"),
+            });
+        }
+        self.state = state;
+        Ok(())
     }
 
     /// Begins anew with a flat account of `balance`; nothing is known of any market, but for the rates. What the broker
@@ -311,7 +337,7 @@ fn trigger(kind: &OrderKind) -> Option<i64> {
     }
 }
 
-impl State {
+impl BrokerState {
     #[inline]
     fn mark(&self, instrument: usize) -> Mark {
         self.markets[instrument].mark
@@ -494,7 +520,7 @@ fn quotes(side: PriceSide, price: f64, spread: f64, shift: f64) -> (f64, f64) {
     (bid + shift.min(0.0), ask + shift.max(0.0))
 }
 
-impl State {
+impl BrokerState {
     /// Rule 18.
     fn trade_beyond(&mut self, rules: &BrokerRules, instrument: usize, trade: &Trade, log: &mut impl Log) {
         let mut window = Window::of_trade(trade, &self.markets[instrument], rules, instrument);

@@ -3,10 +3,12 @@
 //! Change of equity = realised + change of unrealised − costs + financing, each signed and separate (invariant 4).
 //! Positions are carried at average entry price.
 
+use serde::{Deserialize, Serialize};
+
 use crate::costs::CostSplit;
 
 /// Units held of one instrument.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Position {
     /// Signed units.
     pub units: f64,
@@ -33,10 +35,11 @@ impl Position {
 }
 
 /// One account's books over `N` instruments.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ledger<const N: usize = 1> {
     initial: f64,
     cash: f64,
+    #[serde(with = "positions")]
     positions: [Position; N],
     realised: f64,
     costs: CostSplit,
@@ -153,5 +156,27 @@ impl<const N: usize> Ledger<N> {
     #[must_use]
     pub fn traded(&self) -> f64 {
         self.traded
+    }
+}
+/// Positions are written as a sequence, whatever their number.
+mod positions {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Position;
+
+    pub(super) fn serialize<S: Serializer, const N: usize>(
+        positions: &[Position; N],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        positions.as_slice().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>, const N: usize>(
+        from: D,
+    ) -> Result<[Position; N], D::Error> {
+        let positions: Vec<Position> = Vec::deserialize(from)?;
+        let n = positions.len();
+        positions.try_into().map_err(|_| D::Error::custom(format!("{n} positions for {N} instruments")))
     }
 }

@@ -21,7 +21,7 @@ pub mod rules;
 pub mod tariff;
 
 pub use account::{Account, Holding, Mark, Totals};
-pub use broker::Broker;
+pub use broker::{Broker, BrokerState};
 pub use cambist_risk::{Approved, Order};
 pub use costs::{CostModel, CostSplit};
 pub use engine::{BarPrices, Engine, EngineRules};

@@ -97,7 +97,15 @@ impl Artefact {
     /// # Errors
     /// When it is missing, damaged, of another schema, or its parts do not fit each other.
     pub fn load(run: &RunFolder) -> Result<(Self, ActorCritic, String), LabError> {
-        let loaded = artefact::load::<Self>(&run.artefact())?;
+        Self::load_from(&run.artefact())
+    }
+
+    /// Reads the artefact in `folder`, as [`Artefact::load`] does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn load_from(folder: &std::path::Path) -> Result<(Self, ActorCritic, String), LabError> {
+        let loaded = artefact::load::<Self>(folder)?;
         let content = loaded.content;
         let mismatch = |field, artefact: usize, here: usize| LabError::Mismatch {
             field,

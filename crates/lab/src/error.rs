@@ -47,6 +47,18 @@ pub enum LabError {
     /// Runs and artefacts.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// A checkpoint of another config.
+    #[error("the checkpoint is of another config: {fields}")]
+    OtherConfig {
+        /// Fields that differ, with both values.
+        fields: String,
+    },
+    /// Nothing is left to do.
+    #[error("{0} is finished: there is nothing to go on with")]
+    Finished(String),
+    /// A state cannot be kept or gone on from.
+    #[error(transparent)]
+    State(#[from] cambist_core::StateError),
     /// Weights.
     #[error(transparent)]
     Weights(#[from] WeightsError),

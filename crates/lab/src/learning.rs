@@ -117,7 +117,8 @@ fn settings(budget: &Budget, seed: u64) -> TrainerSpec {
         learner: LearnerChoice::Fused,
         trunk: Trunk::None,
         hidden: vec![64, 64],
-        activation: Activation::Tanh,
+        // Edges grow with the signal; tanh flattens where data are few (experiments/learning).
+        activation: Activation::Silu,
         initial_log_deviation: -0.7,
         n_envs,
         n_updates: (budget.steps / (n_envs * horizon) as u64).max(1),

@@ -7,6 +7,7 @@ pub mod baselines;
 pub mod bench;
 pub mod breakdown;
 pub mod check;
+mod checkpoint;
 pub mod config;
 pub mod costs;
 pub mod error;
@@ -22,7 +23,8 @@ pub mod sweep;
 pub mod train;
 pub mod view;
 
+pub use checkpoint::TrainingState;
 pub use config::{Config, ConfigError, Layers};
 pub use error::LabError;
 pub use market::{Market, market_trainer};
-pub use train::{Observer, Progress};
+pub use train::{Observer, Progress, Resumed};

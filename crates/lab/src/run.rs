@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use cambist_core::AutoReset;
 use cambist_core::clock::Clock;
+use cambist_core::{AutoReset, StateError};
 use cambist_decide::DecisionPath;
 use cambist_evaluate::judgement::scorecards;
 use cambist_evaluate::windows::{Fold, Span};
@@ -12,16 +13,17 @@ use cambist_evaluate::{Judgement, Scorecard, Track};
 use cambist_features::Normaliser;
 use cambist_market::{Execution, MarketEnv};
 use cambist_ppo::LearnerChoice;
-use cambist_runs::{MetricsLog, RunFolder};
+use cambist_runs::{Checkpoints, MetricsLog, RunFolder};
 
 use crate::artefact::{Artefact, ExecutionRules, REVISION};
 use crate::backtest::backtest_window;
 use crate::baselines::baselines;
+use crate::checkpoint::{Checkpoint, TrainingState};
 use crate::config::{Config, ConfigError, Layers};
 use crate::error::LabError;
 use crate::evaluate::{Judging, judge_and_report};
 use crate::market::Market;
-use crate::train::{Lost, Observer, Progress, Trained, train};
+use crate::train::{Lost, Moment, Observer, Progress, Resumed, Trained, Training, train};
 
 /// Settings of the machine: they change nothing of a run's result.
 #[derive(Debug, Clone)]
@@ -32,6 +34,12 @@ pub struct Machine {
     pub runs: PathBuf,
     /// Threads.
     pub n_threads: usize,
+    /// A run ends at a safe point when the clock has gone this far.
+    pub time_limit: Option<Duration>,
+    /// Updates between checkpoints; the best weights and the last update have one too.
+    pub checkpoint_every: u64,
+    /// How many of the last are kept.
+    pub keep_checkpoints: usize,
 }
 
 /// What a run came to.
@@ -45,22 +53,42 @@ pub struct Outcome {
     pub judgement: Judgement,
     /// Scorecards of every fold's test alone: policy first, then baselines.
     pub folds: Vec<Vec<Scorecard>>,
-    /// Whether it was stopped early.
-    pub stopped: bool,
     /// Bars without features after an outage, and all bars.
     pub blind: (usize, usize),
 }
 
-/// Trains and judges the config of `layers`.
-///
-/// # Errors
-/// Whatever fails; what was saved before stays.
-pub fn run(
-    layers: &Layers,
-    machine: &Machine,
-    clock: &dyn Clock,
-    observer: &mut dyn Observer,
-) -> Result<Outcome, LabError> {
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub enum Ending {
+    /// Trained and judged.
+    Finished(Box<Outcome>),
+    /// At a safe point before that: [`resume`] goes on.
+    Interrupted(Interrupted),
+}
+
+/// A run that ended at a safe point.
+#[derive(Debug, Clone)]
+pub struct Interrupted {
+    /// Its folder, whose artefact holds the best weights so far.
+    pub folder: RunFolder,
+    /// Fold, from 0, and updates done in it, of how many.
+    pub fold: usize,
+    /// See `fold`.
+    pub update: u64,
+    /// See `fold`.
+    pub n_updates: u64,
+}
+
+/// Everything a run needs before its first update.
+struct Prepared {
+    config: Config,
+    market: Market,
+    folds: Vec<Fold>,
+    /// With each fold's regimes, fitted on its own training window.
+    markets: Vec<Market>,
+}
+
+fn prepare(layers: &Layers, machine: &Machine) -> Result<Prepared, LabError> {
     let config = Config::validate(layers.resolve()?)?;
     let market = Market::prepare(&config, &machine.data)?;
     let folds = config.folds(market.whole())?;
@@ -68,14 +96,28 @@ pub fn run(
     if let LearnerChoice::Tensor(choice) = config.trainer(1).learner {
         choice.open()?;
     }
-    // Regimes are fitted on each fold's own training window.
     let markets: Vec<Market> =
         folds.iter().map(|fold| market.with_regimes(&config, fold)).collect::<Result<_, _>>()?;
     for (fold, market) in folds.iter().zip(&markets) {
         rehearse(&config, market, fold)?;
     }
+    Ok(Prepared { config, market, folds, markets })
+}
+
+/// Trains and judges the config of `layers`.
+///
+/// # Errors
+/// Whatever fails; what was saved before stays, and [`resume`] goes on from it.
+pub fn run(
+    layers: &Layers,
+    machine: &Machine,
+    clock: &dyn Clock,
+    observer: &mut dyn Observer,
+) -> Result<Ending, LabError> {
+    let prepared = prepare(layers, machine)?;
+    let Prepared { config, market, folds, .. } = &prepared;
     let folder = RunFolder::create(&machine.runs, &config.raw.run.name, clock.now())?;
-    folder.write("config.toml", &written(&config)?)?;
+    folder.write("config.toml", &written(config)?)?;
     let begun = serde_json::json!({
         "revision": REVISION,
         "threads": machine.n_threads,
@@ -86,23 +128,87 @@ pub fn run(
         "folds": folds.len(),
     });
     folder.log(clock.now(), "begun", &begun)?;
-    let mut logged = Logged {
-        log: MetricsLog::open(folder.path(), clock.now()).map_err(LabError::Run)?,
-        folder: &folder,
-        clock,
-        inner: observer,
-    };
+    let log = MetricsLog::open(folder.path(), clock.now())?;
+    go(&prepared, &folder, log, None, machine, clock, observer)
+}
+
+/// Goes on with the run in `folder` from its newest checkpoint that is whole, or from the beginning where it has none. It ends with
+/// the bytes it would have ended with had it never stopped.
+///
+/// # Errors
+/// When it is finished, its checkpoint is of another config or of other bars, or whatever else fails.
+pub fn resume(
+    folder: &RunFolder,
+    machine: &Machine,
+    clock: &dyn Clock,
+    observer: &mut dyn Observer,
+) -> Result<Ending, LabError> {
+    if folder.path().join(OUTCOME).is_file() {
+        return Err(LabError::Finished(folder.name()));
+    }
+    let prepared = prepare(&Layers::read(Some(&folder.path().join("config.toml")), &[])?, machine)?;
+    let found = Checkpoints::of(folder.path(), machine.keep_checkpoints).newest()?;
+    let checkpoint = found.as_ref().map(|found| Checkpoint::read(&found.content)).transpose()?;
+    if let Some(checkpoint) = &checkpoint {
+        checkpoint.check(&prepared.config, &prepared.market.fingerprint)?;
+        let (fold, n_folds) = (checkpoint.fold, prepared.folds.len());
+        StateError::fits("the fold", fold, fold.min(n_folds - 1))?;
+    }
+    let damaged: Vec<String> = found
+        .iter()
+        .flat_map(|found| &found.damaged)
+        .map(|(path, why)| format!("{} is damaged: {why}", path.display()))
+        .collect();
+    let resumed = serde_json::json!({
+        "revision": REVISION,
+        "revision_of_checkpoint": checkpoint.as_ref().map(|c| &c.revision),
+        "threads": machine.n_threads,
+        "kernels": cambist_policy::Instructions::detect().name(),
+        "checkpoint": found.as_ref().map(|found| &found.path),
+        "damaged": damaged,
+    });
+    folder.log(clock.now(), "resumed", &resumed)?;
+    let n_updates = prepared.config.trainer(1).n_updates;
+    let steps_per_update = prepared.config.steps_per_update();
+    let done = checkpoint.as_ref().map_or(0, |c| c.fold as u64 * n_updates + c.training.trainer.n_done());
+    observer.resumed(&Resumed { updates: done, of: n_updates * prepared.folds.len() as u64, damaged });
+    let log = MetricsLog::go_on(folder.path(), done * steps_per_update, clock.now())?;
+    go(&prepared, folder, log, checkpoint, machine, clock, observer)
+}
+
+/// Holds a run's outcome once it is finished.
+const OUTCOME: &str = "outcome.json";
+
+/// Trains every fold from where `start` was kept, saves, judges, reports.
+fn go(
+    prepared: &Prepared,
+    folder: &RunFolder,
+    log: MetricsLog,
+    start: Option<Checkpoint>,
+    machine: &Machine,
+    clock: &dyn Clock,
+    observer: &mut dyn Observer,
+) -> Result<Ending, LabError> {
+    let Prepared { config, market, folds, markets } = prepared;
+    let checkpoints = Checkpoints::of(folder.path(), machine.keep_checkpoints);
+    let mut logged = Logged { log, folder, clock, checkpoints, prepared, machine, inner: observer };
     let (mut tracks, mut scores): (Vec<Track>, _) = (Vec::new(), Vec::new());
-    let (mut artefact_hash, mut stopped) = (String::new(), false);
-    for (index, (fold, market)) in folds.iter().zip(&markets).enumerate() {
-        let place = (index, folds.len());
-        let trained = train(&config, market, fold, place, machine.n_threads, clock, &mut logged)?;
-        let artefact = artefact_of(&config, market, fold, &trained);
+    let mut artefact_hash = String::new();
+    let first = start.as_ref().map_or(0, |checkpoint| checkpoint.fold);
+    let mut state = start.map(|checkpoint| checkpoint.training);
+    for (index, (fold, market)) in folds.iter().zip(markets).enumerate() {
+        let trained = if index < first {
+            done_before(folder, index)?
+        } else {
+            let place = (index, folds.len());
+            let training = Training { config, market, fold, place, n_threads: machine.n_threads };
+            train(&training, state.take(), clock, &mut logged)?
+        };
+        let artefact = artefact_of(config, market, fold, &trained);
         artefact_hash = artefact.save(&trained.agent, &folder.artefact())?;
         if folds.len() > 1 {
-            artefact.save(&trained.agent, &folder.path().join(format!("folds/{index:02}")))?;
+            artefact.save(&trained.agent, &folder.path().join(fold_name(index)))?;
         }
-        let config = &config.with_multiplier(trained.multiplier);
         let trained_event = serde_json::json!({
             "fold": index,
             "windows": fold,
@@ -112,6 +218,12 @@ pub fn run(
             "artefact": artefact_hash,
         });
         folder.log(clock.now(), "trained", &trained_event)?;
+        if trained.stopped {
+            let update = trained.steps / config.steps_per_update();
+            let (folder, n_updates) = (folder.clone(), config.trainer(1).n_updates);
+            return Ok(Ending::Interrupted(Interrupted { folder, fold: index, update, n_updates }));
+        }
+        let config = &config.with_multiplier(trained.multiplier);
         let fold_tracks = test_tracks(config, market, &trained, fold)?;
         scores.extend(scorecards(&fold_tracks));
         if tracks.is_empty() {
@@ -119,23 +231,40 @@ pub fn run(
         } else {
             tracks.iter_mut().zip(&fold_tracks).for_each(|(whole, part)| whole.append(part));
         }
-        stopped = trained.stopped;
-        if stopped {
-            break;
-        }
     }
     let judging = Judging {
         window: if folds.len() > 1 { "walk-forward" } else { "test" },
         suffix: "",
         span: Span { from: folds[0].test.from, until: folds[folds.len() - 1].test.until },
-        folder: &folder,
-        config: &config,
+        folder,
+        config,
         artefact_hash: &artefact_hash,
         fingerprint: &market.fingerprint,
     };
     let judgement = judge_and_report(&judging, &tracks, clock)?;
+    let outcome = serde_json::json!({ "artefact": artefact_hash, "judgement": judgement });
+    folder.write(OUTCOME, &outcome.to_string())?;
     let blind = (market.n_blind(config.decision.window), market.tape.len());
-    Ok(Outcome { folder, artefact_hash, judgement, folds: scores, stopped, blind })
+    let folder = folder.clone();
+    Ok(Ending::Finished(Box::new(Outcome { folder, artefact_hash, judgement, folds: scores, blind })))
+}
+
+/// Where a fold's artefact lies.
+fn fold_name(index: usize) -> String {
+    format!("folds/{index:02}")
+}
+
+/// What an earlier fold's training left, read back from its artefact.
+fn done_before(folder: &RunFolder, index: usize) -> Result<Trained, LabError> {
+    let (artefact, agent, _) = Artefact::load_from(&folder.path().join(fold_name(index)))?;
+    Ok(Trained {
+        agent,
+        normaliser: Arc::new(artefact.normaliser),
+        steps: artefact.steps,
+        chosen_update: artefact.chosen_update,
+        multiplier: artefact.multiplier,
+        stopped: false,
+    })
 }
 
 /// The config as resolved, as TOML that gives the same config again.
@@ -202,11 +331,14 @@ fn artefact_of(config: &Config, market: &Market, fold: &Fold, trained: &Trained)
     }
 }
 
-/// Writes the scalars of every update, then passes them on.
+/// Writes the scalars of every update and the checkpoints, then passes on what it heard.
 struct Logged<'a> {
     log: MetricsLog,
     folder: &'a RunFolder,
     clock: &'a dyn Clock,
+    checkpoints: Checkpoints,
+    prepared: &'a Prepared,
+    machine: &'a Machine,
     inner: &'a mut dyn Observer,
 }
 
@@ -240,7 +372,22 @@ impl Observer for Logged<'_> {
         }
         let step = progress.steps + progress.fold.0 as u64 * progress.total_steps;
         self.log.add(step, self.clock.now(), &scalars)?;
-        self.inner.update(progress)
+        let goes_on = self.inner.update(progress)?;
+        Ok(goes_on && self.machine.time_limit.is_none_or(|limit| self.clock.elapsed() < limit))
+    }
+
+    fn keep(
+        &mut self,
+        moment: Moment,
+        state: &dyn Fn() -> Result<TrainingState, LabError>,
+    ) -> Result<(), LabError> {
+        let Moment { fold, update, n_updates, is_best, is_last } = moment;
+        if !(is_best || is_last || update.is_multiple_of(self.machine.checkpoint_every.max(1))) {
+            return Ok(());
+        }
+        let Prepared { config, market, .. } = self.prepared;
+        let checkpoint = Checkpoint::new(config, &market.fingerprint, fold, state()?)?;
+        checkpoint.save(&self.checkpoints, fold as u64 * n_updates + update, is_best)
     }
 
     fn lost(&mut self, lost: &Lost<'_>) -> Result<Option<PathBuf>, LabError> {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::config::Layers;
 use crate::error::LabError;
-use crate::run::{Machine, Outcome, run};
+use crate::run::{Ending, Machine, Outcome, run};
 use crate::train::Observer;
 
 /// A metric over the seeds.
@@ -63,12 +63,15 @@ pub fn run_seeds(
     let (mut scores, mut runs, mut seeds) = (Vec::new(), Vec::new(), Vec::new());
     for seed in first..first.saturating_add(n) {
         let set = format!("run.seed={seed}");
-        let outcome = run(&layers.with(&[&set])?, machine, clock, observer)?;
+        let outcome = match run(&layers.with(&[&set])?, machine, clock, observer)? {
+            Ending::Finished(outcome) => outcome,
+            Ending::Interrupted(interrupted) => {
+                runs.push(interrupted.folder.name());
+                break;
+            }
+        };
         finished(&outcome);
-        runs.push(outcome.folder.name().to_owned());
-        if outcome.stopped {
-            break;
-        }
+        runs.push(outcome.folder.name());
         seeds.push(seed);
         scores.push(outcome.folds);
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use cambist_core::StateError;
 use cambist_core::clock::Clock;
 use cambist_evaluate::metrics::{drawdown, growth, sharpe};
 use cambist_evaluate::windows::Fold;
@@ -13,6 +14,7 @@ use cambist_ppo::{Iteration, Phases, UpdateStats};
 use cambist_reward::DrawdownLimit;
 
 use crate::backtest::backtest_window;
+use crate::checkpoint::{Best, TrainingState};
 use crate::config::Config;
 use crate::config::raw::OnNotFinite;
 use crate::error::LabError;
@@ -59,6 +61,62 @@ pub trait Observer {
     fn lost(&mut self, _lost: &Lost<'_>) -> Result<Option<PathBuf>, LabError> {
         Ok(None)
     }
+
+    /// Hears where an interrupted training goes on.
+    fn resumed(&mut self, _resumed: &Resumed) {}
+
+    /// Hears that `moment` is a safe point, from which `state` goes on.
+    ///
+    /// # Errors
+    /// What it cannot keep ends the training; what was kept before stays.
+    fn keep(
+        &mut self,
+        _moment: Moment,
+        _state: &dyn Fn() -> Result<TrainingState, LabError>,
+    ) -> Result<(), LabError> {
+        Ok(())
+    }
+}
+
+/// Where an interrupted training goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resumed {
+    /// Updates done, over all folds.
+    pub updates: u64,
+    /// Of how many.
+    pub of: u64,
+    /// Checkpoints that could not be used, and why.
+    pub damaged: Vec<String>,
+}
+
+/// A safe point of a training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// Fold, from 0.
+    pub fold: usize,
+    /// Updates done in it.
+    pub update: u64,
+    /// Updates to do in it.
+    pub n_updates: u64,
+    /// Whether validation was best here.
+    pub is_best: bool,
+    /// Whether the training ends here: done, or stopped.
+    pub is_last: bool,
+}
+
+/// What is trained, and from where.
+#[derive(Debug, Clone, Copy)]
+pub struct Training<'a> {
+    /// The config.
+    pub config: &'a Config,
+    /// Bars, features and execution.
+    pub market: &'a Market,
+    /// Its windows.
+    pub fold: &'a Fold,
+    /// Which fold it is, from 0, and how many there are.
+    pub place: (usize, usize),
+    /// Threads; they change nothing but the time it takes.
+    pub n_threads: usize,
 }
 
 /// An update that failed.
@@ -94,19 +152,17 @@ pub struct Trained {
     pub stopped: bool,
 }
 
-/// Trains on `fold`.
+/// Trains, from the beginning or from where `state` was kept.
 ///
 /// # Errors
-/// When a window is empty, learning fails, or the observer fails.
+/// When a window is empty, the state does not fit, learning fails, or the observer fails.
 pub fn train(
-    config: &Config,
-    market: &Market,
-    fold: &Fold,
-    place: (usize, usize),
-    n_threads: usize,
+    training: &Training<'_>,
+    state: Option<TrainingState>,
     clock: &dyn Clock,
     observer: &mut dyn Observer,
 ) -> Result<Trained, LabError> {
+    let Training { config, market, fold, place, n_threads } = *training;
     let validation_rows = market.rows("validation", "validation_until", fold.validation)?;
     market.rows("test", "test_until", fold.test)?;
     let normaliser = market.training_normaliser(config, fold)?;
@@ -114,9 +170,14 @@ pub fn train(
     let settings = config.trainer(n_threads);
     let n_updates = settings.n_updates;
     let mut trainer = market_trainer(&spec, settings, None)?;
-    let mut best: Option<(f64, u64, f64, ActorCritic)> = None;
-    let (mut stopped, mut n_back) = (false, 0);
-    let begun = clock.elapsed();
+    let (mut best, mut n_back) = (None, 0);
+    if let Some(state) = state {
+        let n = trainer.agent().parameters.len();
+        StateError::fits("the number of the best weights", state.best.as_ref().map_or(n, Best::len), n)?;
+        trainer.restore(state.trainer)?;
+        (best, n_back) = (state.best, state.n_back);
+    }
+    let (mut stopped, first, begun) = (false, trainer.n_done(), clock.elapsed());
     while trainer.n_done() < n_updates && !stopped {
         let multiplier = limit_of(config).map(|_| ("multiplier".to_owned(), trainer.multiplier()));
         let Iteration { stats, episodes, phases, mut terms } = match trainer.iterate(clock) {
@@ -136,7 +197,7 @@ pub fn train(
         };
         terms.extend(multiplier);
         let done = trainer.n_done();
-        let mut validation_sharpe = None;
+        let (mut validation_sharpe, mut is_best) = (None, false);
         if done.is_multiple_of(config.raw.ppo.validate_every) || done == n_updates {
             let validation = validation_score(
                 &config.with_multiplier(trainer.multiplier()),
@@ -146,8 +207,14 @@ pub fn train(
                 trainer.agent(),
             )?;
             validation_sharpe = Some(validation.sharpe);
-            if best.as_ref().is_none_or(|(top, ..)| validation.score > *top) {
-                best = Some((validation.score, done, trainer.multiplier(), trainer.agent().clone()));
+            is_best = best.as_ref().is_none_or(|best| validation.score > best.score);
+            if is_best {
+                best = Some(Best {
+                    score: validation.score,
+                    update: done,
+                    multiplier: trainer.multiplier(),
+                    parameters: trainer.agent().parameters.clone(),
+                });
             }
             if let Some(limit) = limit_of(config) {
                 trainer.set_multiplier(limit.next(trainer.multiplier(), validation.drawdown));
@@ -159,7 +226,8 @@ pub fn train(
             fold: place,
             steps,
             total_steps: n_updates * trainer.steps_per_update(),
-            steps_per_second: steps as f64 / (clock.elapsed() - begun).as_secs_f64().max(1e-9),
+            steps_per_second: ((done - first) * trainer.steps_per_update()) as f64
+                / (clock.elapsed() - begun).as_secs_f64().max(1e-9),
             episode_return: episodes.total_return / n,
             ruined: episodes.n_terminated as f64 / n,
             stats,
@@ -167,11 +235,19 @@ pub fn train(
             terms,
             validation_sharpe,
         };
-        stopped = !observer.update(&progress)?;
+        stopped = !observer.update(&progress)? && done < n_updates;
+        let is_last = stopped || done == n_updates;
+        let moment = Moment { fold: place.0, update: done, n_updates, is_best, is_last };
+        let state = || Ok(TrainingState { trainer: trainer.state()?, best: best.clone(), n_back });
+        observer.keep(moment, &state)?;
     }
     let steps = trainer.n_done() * trainer.steps_per_update();
-    let last = (0.0, trainer.n_done(), trainer.multiplier(), trainer.agent().clone());
-    let (_, chosen_update, multiplier, agent) = best.unwrap_or(last);
+    let agent = best.as_ref().and_then(|best| best.agent(trainer.agent()));
+    let (chosen_update, multiplier) = match &best {
+        Some(best) => (best.update, best.multiplier),
+        None => (trainer.n_done(), trainer.multiplier()),
+    };
+    let agent = agent.unwrap_or_else(|| trainer.agent().clone());
     Ok(Trained { agent, normaliser, steps, chosen_update, multiplier, stopped })
 }
 

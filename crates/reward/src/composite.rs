@@ -35,7 +35,7 @@ pub struct Composite {
 }
 
 /// What a reward remembers of one episode, and what it adds up since it was last asked.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RewardState {
     memory: [Memory; MOST_PARTS],
     peak: f64,

@@ -45,6 +45,12 @@ pub enum RunError {
         /// What was written.
         wanted: String,
     },
+    /// No checkpoint can be used.
+    #[error("no checkpoint can be used: {}; train anew without --resume", damaged.iter().map(|(path, why)| format!("{}: {why}", path.display())).collect::<Vec<_>>().join("; "))]
+    NoCheckpoint {
+        /// All of them, and why.
+        damaged: Vec<(PathBuf, String)>,
+    },
     /// A manifest that cannot be read.
     #[error("{} cannot be read: {reason}", path.display())]
     Manifest {

@@ -1,12 +1,14 @@
 //! Runs: their folders, artefacts, metrics, and the registry that counts every judgement.
 
 pub mod artefact;
+pub mod checkpoint;
 pub mod error;
 pub mod folder;
 pub mod metrics;
 pub mod registry;
 mod tensorboard;
 
+pub use checkpoint::Checkpoints;
 pub use error::RunError;
 pub use folder::RunFolder;
 pub use metrics::MetricsLog;

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use cambist_core::UnixNanos;
-use cambist_store::FileError;
+use cambist_store::{FileError, write_atomic};
 
 use crate::error::RunError;
 use crate::tensorboard;
@@ -33,6 +33,28 @@ impl MetricsLog {
         let mut events = append(&events_path)?;
         events.write_all(&tensorboard::header(now)).map_err(FileError::on("write", &events_path))?;
         Ok(Self { lines: append(&lines_path)?, lines_path, events, events_path })
+    }
+
+    /// Opens them to go on after `step`: what an interrupted training wrote beyond it is taken out of `metrics.jsonl`, and
+    /// TensorBoard is told to forget it.
+    ///
+    /// # Errors
+    /// When one cannot be read or written.
+    pub fn go_on(folder: &Path, step: u64, now: UnixNanos) -> Result<Self, RunError> {
+        let path = folder.join("metrics.jsonl");
+        if path.is_file() {
+            let text = std::fs::read_to_string(&path).map_err(FileError::on("read", &path))?;
+            let known = |line: &&str| {
+                let value: Option<serde_json::Value> = serde_json::from_str(line).ok();
+                value.and_then(|v| v["step"].as_u64()).is_some_and(|at| at <= step)
+            };
+            let kept: String = text.lines().filter(known).flat_map(|line| [line, "\n"]).collect();
+            write_atomic(&path, |file| file.write_all(kept.as_bytes()))?;
+        }
+        let mut log = Self::open(folder, now)?;
+        let forget = tensorboard::session_start(step + 1, now);
+        log.events.write_all(&forget).map_err(FileError::on("write", &log.events_path))?;
+        Ok(log)
     }
 
     /// Adds the scalars of `step`.

@@ -12,7 +12,7 @@ struct Event {
     wall_time: f64,
     #[prost(int64, tag = "2")]
     step: i64,
-    #[prost(oneof = "What", tags = "3, 5")]
+    #[prost(oneof = "What", tags = "3, 5, 7")]
     what: Option<What>,
 }
 
@@ -22,6 +22,16 @@ enum What {
     FileVersion(String),
     #[prost(message, tag = "5")]
     Summary(Summary),
+    #[prost(message, tag = "7")]
+    SessionLog(SessionLog),
+}
+
+/// `tensorflow.SessionLog`, the field written here.
+#[derive(Clone, PartialEq, Message)]
+struct SessionLog {
+    /// 1: START, from which TensorBoard drops events of the same or a later step that came before.
+    #[prost(int32, tag = "1")]
+    status: i32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -51,6 +61,12 @@ pub(crate) fn scalars(step: u64, now: UnixNanos, scalars: &[(&str, f64)]) -> Vec
         |(tag, value): &(&str, f64)| Value { tag: (*tag).to_owned(), simple_value: Some(*value as f32) };
     let summary = Summary { value: scalars.iter().map(value).collect() };
     record(&Event { wall_time: now.0 as f64 * 1e-9, step: step as i64, what: Some(What::Summary(summary)) })
+}
+
+/// Says that what was written of `step` and after is void.
+pub(crate) fn session_start(step: u64, now: UnixNanos) -> Vec<u8> {
+    let what = Some(What::SessionLog(SessionLog { status: 1 }));
+    record(&Event { wall_time: now.0 as f64 * 1e-9, step: step as i64, what })
 }
 
 fn record(event: &Event) -> Vec<u8> {

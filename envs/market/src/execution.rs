@@ -7,6 +7,7 @@ use cambist_decide::{
     AccountView, DecisionPath, Gate, GateLimits, Outlook, Position, QuoteView, TicketRules,
 };
 use cambist_execution::{Account, Approved, BarPrices, Broker, BrokerRules, CostSplit, Engine, Ledger};
+use serde::{Deserialize, Serialize};
 
 /// Everything the full model of a single instrument needs, one copy for every environment.
 #[derive(Debug, Clone)]
@@ -51,15 +52,15 @@ pub enum Execution {
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     full: Arc<FullExecution>,
-    broker: Broker,
-    gate: Gate,
+    pub(crate) broker: Broker,
+    pub(crate) gate: Gate,
     /// What the last order is to lead to, while it is under way.
-    goal: Option<Goal>,
+    pub(crate) goal: Option<Goal>,
 }
 
 /// Where an order leads.
-#[derive(Debug, Clone, Copy)]
-struct Goal {
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Goal {
     target: f64,
     /// Steps held when all of it is filled.
     wanted: i64,

@@ -8,12 +8,13 @@
 mod episode;
 mod execution;
 mod reward;
+mod state;
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use cambist_core::{
-    ActionSpec, AutoReset, BatchedEnv, End, MarketTape, ObservationSpec, StepBuffers, UnixNanos,
+    ActionSpec, AutoReset, BatchedEnv, End, MarketTape, ObservationSpec, StateError, StepBuffers, UnixNanos,
 };
 use cambist_decide::{AccountView, DecisionPath, FeatureView, RegimeView, RewardState};
 use cambist_execution::CostSplit;
@@ -340,6 +341,14 @@ impl BatchedEnv for MarketEnv {
             .iter_mut()
             .filter_map(|c| c.remembered.as_deref_mut())
             .for_each(|s| s.multiplier = multiplier);
+    }
+
+    fn save_env(&self, index: usize, out: &mut Vec<u8>) -> Result<(), StateError> {
+        self.save_course(index, out)
+    }
+
+    fn load_env(&mut self, index: usize, state: &[u8]) -> Result<(), StateError> {
+        self.load_course(index, state)
     }
 
     fn reset(&mut self, seed: u64, observations: &mut [f32]) {

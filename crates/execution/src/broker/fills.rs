@@ -3,7 +3,7 @@
 use cambist_core::{FillPolicy, Side, Ticket, UnixNanos};
 
 use super::window::Window;
-use super::{State, Working};
+use super::{BrokerState, Working};
 use crate::account::{Fill, Holding, Mark, closing_side, margin_price};
 use crate::costs::CostSplit;
 use crate::instrument::Calculation;
@@ -64,7 +64,7 @@ struct Priced {
     shift: f64,
 }
 
-impl State {
+impl BrokerState {
     /// Serves order `at` as far as volume and money go; returns how far to go on in the list.
     #[expect(clippy::too_many_arguments, reason = "what serving is: an order, a quote and how it is met")]
     pub(super) fn serve(

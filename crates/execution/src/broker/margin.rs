@@ -3,7 +3,7 @@
 use cambist_core::time::SECONDS_PER_YEAR;
 use cambist_core::{OrderKind, UnixNanos};
 
-use super::State;
+use super::BrokerState;
 use super::fills::Want;
 use super::window::Window;
 use crate::account::{Account, Holding};
@@ -11,7 +11,7 @@ use crate::instrument::ShortSale;
 use crate::notice::{Log, Notice, Reason};
 use crate::rules::BrokerRules;
 
-impl State {
+impl BrokerState {
     /// Rule 17, at the marks before `now`.
     #[inline]
     pub(super) fn finance(&mut self, rules: &BrokerRules, instrument: usize, now: UnixNanos) {

@@ -4,7 +4,7 @@ use cambist_core::{FillPolicy, OrderKind, Side, Ticket, UnixNanos};
 
 use super::fills::Want;
 use super::window::Window;
-use super::{State, quotes};
+use super::{BrokerState, quotes};
 use crate::account::{Holding, closing_side};
 use crate::notice::{Ended, Log, Reason};
 use crate::rules::{AfterGap, BrokerRules};
@@ -22,7 +22,7 @@ struct Range {
     inside: bool,
 }
 
-impl State {
+impl BrokerState {
     pub(super) fn live_through(
         &mut self,
         rules: &BrokerRules,

@@ -266,11 +266,17 @@ impl Config {
         }
     }
 
+    /// Environment steps an update takes.
+    #[must_use]
+    pub fn steps_per_update(&self) -> u64 {
+        (self.raw.ppo.n_envs * self.raw.ppo.horizon) as u64
+    }
+
     /// What the trainer needs; `n_threads` changes nothing but time.
     #[must_use]
     pub fn trainer(&self, n_threads: usize) -> TrainerSpec {
         let ppo = &self.raw.ppo;
-        let per_update = (ppo.n_envs * ppo.horizon) as u64;
+        let per_update = self.steps_per_update();
         TrainerSpec {
             ppo: PpoConfig {
                 horizon: ppo.horizon,
