@@ -1,5 +1,6 @@
 //! What can be written after `cambist`.
 
+mod search;
 mod trade;
 
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use search::{CheckSearchArgs, LaunchArgs, SamplerName, SweepArgs, SweepCommand};
 pub(crate) use trade::{BacktestArgs, CostsCommand, RegimeArgs, RegimeCommand};
 
 /// Reinforcement learning for markets: simulate like a broker, train fast, judge honestly.
@@ -46,6 +48,8 @@ pub(crate) enum Command {
     },
     /// Run a rule or a trained policy over a grid of parameters.
     Backtest(BacktestArgs),
+    /// Search hyper-parameters: any number of workers, one storage, which Optuna reads too.
+    Sweep(SweepArgs),
     /// Say what trading costs under a config.
     Costs {
         #[command(subcommand)]
@@ -356,6 +360,8 @@ pub(crate) enum CheckCommand {
     Env(ConfigArgs),
     /// Train on markets whose optimum is known, and compare.
     Learning(LearningArgs),
+    /// Search functions whose best value is known.
+    Search(CheckSearchArgs),
     /// Send random orders to brokers of all kinds, and write events and deals down for `scripts/ledger.py` to check.
     Ledger {
         /// Orders.

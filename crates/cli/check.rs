@@ -8,10 +8,14 @@ use cambist_lab::learning::{
     Budget, Exercise as Which, LearningRequest, OracleMarket, Row, Unit, check_learning,
 };
 use cambist_lab::ledger::random_accounts;
+use cambist_lab::study::SamplerKind;
+use cambist_lab::study::functions::check_search;
 use cambist_lab::{Layers, check};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::args::{CheckCommand, ConfigArgs, Exercise, LearningArgs, MachineArgs};
+use crate::args::{
+    CheckCommand, CheckSearchArgs, ConfigArgs, Exercise, LearningArgs, MachineArgs, SamplerName,
+};
 use crate::progress::interruption;
 use crate::{output, table};
 
@@ -19,6 +23,7 @@ pub(crate) fn run(command: &CheckCommand, machine: &MachineArgs) -> anyhow::Resu
     match command {
         CheckCommand::Env(args) => env(args, machine),
         CheckCommand::Learning(args) => learning(args, machine),
+        CheckCommand::Search(args) => search(args),
         CheckCommand::Ledger { orders, seed, out } => ledger(*orders, *seed, out),
     }
 }
@@ -38,6 +43,29 @@ fn env(args: &ConfigArgs, machine: &MachineArgs) -> anyhow::Result<()> {
         report.reward_range.1,
         report.observation_bound
     ));
+    Ok(())
+}
+
+fn search(args: &CheckSearchArgs) -> anyhow::Result<()> {
+    let sampler = match args.sampler {
+        SamplerName::Random => SamplerKind::Random,
+        SamplerName::Tpe => SamplerKind::Tpe,
+        SamplerName::Cmaes => SamplerKind::Cmaes,
+        SamplerName::Gp => SamplerKind::Gp,
+    };
+    let found = check_search(sampler, args.seeds, args.trials)?;
+    if args.json {
+        output::line(&serde_json::to_string(&found)?);
+        return Ok(());
+    }
+    output::line(&format!("{:?}: best of {} trials, {} seeds", sampler, args.trials, args.seeds));
+    for one in &found {
+        let [low, high] = one.quartiles;
+        output::line(&format!(
+            "{:<12} median {:<12.5} quartiles {low:.5} to {high:.5}",
+            one.function, one.median
+        ));
+    }
     Ok(())
 }
 

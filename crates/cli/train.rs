@@ -39,7 +39,7 @@ impl MachineArgs {
 }
 
 /// What a shell sees of a run that ended at a safe point before it was done: "try again later" of sysexits.h.
-const INTERRUPTED: u8 = 75;
+pub(crate) const INTERRUPTED: u8 = 75;
 
 pub(crate) fn train(args: &TrainArgs, machine: &MachineArgs) -> anyhow::Result<ExitCode> {
     let voice = match (args.json, args.quiet) {

@@ -32,6 +32,8 @@ pub enum Purpose {
     Broker = 9,
     /// Starts of fits.
     Regime = 10,
+    /// Suggesting what to try next.
+    Search = 11,
 }
 
 /// Philox4x32-10 of a 128-bit counter under a 64-bit key.

@@ -238,8 +238,8 @@ impl DataFolder {
         let entry = serde_json::to_string(set)
             .map_err(|e| DataError::BadEntry(set.key.to_string(), e.to_string()))?;
         let query = sqlx::query(
-            "INSERT INTO data_set (symbol, venue, timeframe, fingerprint, entry) VALUES (?, ?, ?, ?, ?)
-             ON CONFLICT DO UPDATE SET fingerprint = excluded.fingerprint, entry = excluded.entry",
+            "INSERT INTO data_set (symbol, venue, timeframe, fingerprint, entry) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (symbol, venue, timeframe) DO UPDATE SET fingerprint = excluded.fingerprint, entry = excluded.entry",
         )
         .bind(&set.key.symbol.0)
         .bind(&set.key.venue)

@@ -7,6 +7,8 @@ pub mod chart;
 pub mod heat;
 pub mod judgement;
 pub mod metrics;
+pub mod overfitting;
+pub mod panels;
 pub mod report;
 pub mod track;
 pub mod windows;

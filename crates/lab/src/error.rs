@@ -59,6 +59,20 @@ pub enum LabError {
     /// A state cannot be kept or gone on from.
     #[error(transparent)]
     State(#[from] cambist_core::StateError),
+    /// Workers die one after the other.
+    #[error("workers died {times} times in a row, the last with {how}: what they said above says why")]
+    WorkersDie {
+        /// How often.
+        times: u32,
+        /// How the last ended.
+        how: String,
+    },
+    /// A study that another program made.
+    #[error("the study '{0}' was not made by cambist sweep: its workers would not know what to train")]
+    ForeignStudy(String),
+    /// A search.
+    #[error(transparent)]
+    Search(#[from] cambist_search::SearchError),
     /// Weights.
     #[error(transparent)]
     Weights(#[from] WeightsError),

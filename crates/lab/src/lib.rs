@@ -19,6 +19,7 @@ pub mod market;
 pub mod regime;
 pub mod run;
 pub mod seeds;
+pub mod study;
 pub mod sweep;
 pub mod train;
 pub mod view;

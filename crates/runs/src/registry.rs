@@ -65,7 +65,7 @@ impl Registry {
     pub fn earlier(&self, judged: &Judged) -> Result<Vec<f64>, RunError> {
         let query = sqlx::query(
             "SELECT sharpe FROM judgement WHERE id IN
-             (SELECT max(id) FROM judgement WHERE market = ? AND run <> ? AND first_ns < ? AND last_ns > ? GROUP BY run)
+             (SELECT max(id) FROM judgement WHERE market = $1 AND run <> $2 AND first_ns < $3 AND last_ns > $4 GROUP BY run)
              ORDER BY id",
         )
         .bind(&judged.market)
@@ -82,7 +82,7 @@ impl Registry {
     /// When the registry cannot be written.
     pub fn judged(&self, judged: &Judged, now: UnixNanos) -> Result<(), RunError> {
         let query = sqlx::query(
-            "INSERT INTO judgement (at, run, market, first_ns, last_ns, sharpe) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO judgement (at, run, market, first_ns, last_ns, sharpe) VALUES ($1, $2, $3, $4, $5, $6)",
         )
         .bind(now.0)
         .bind(&judged.run)
@@ -100,9 +100,9 @@ impl Registry {
     /// When the registry cannot be written: the rows must then stay sealed.
     pub fn open_sealed(&self, run: &str, bars: &str, now: UnixNanos) -> Result<i64, RunError> {
         let pool = self.database.pool();
-        let count = sqlx::query_scalar("SELECT count(*) FROM sealed_opening WHERE bars = ?").bind(bars);
+        let count = sqlx::query_scalar("SELECT count(*) FROM sealed_opening WHERE bars = $1").bind(bars);
         let before = self.database.run(count.fetch_one(pool))?;
-        let insert = sqlx::query("INSERT INTO sealed_opening (at, run, bars) VALUES (?, ?, ?)");
+        let insert = sqlx::query("INSERT INTO sealed_opening (at, run, bars) VALUES ($1, $2, $3)");
         self.database.run(insert.bind(now.0).bind(run).bind(bars).execute(pool))?;
         Ok(before)
     }

@@ -6,5 +6,5 @@
 pub mod database;
 pub mod files;
 
-pub use database::{Database, DatabaseError};
+pub use database::{Database, DatabaseError, Dialect, Patience};
 pub use files::{FileError, create_folder, replace_folder, write_atomic};

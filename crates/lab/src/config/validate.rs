@@ -184,6 +184,14 @@ impl Config {
         config
     }
 
+    /// The same under another seed.
+    #[must_use]
+    pub fn with_seed(&self, seed: u64) -> Self {
+        let mut config = self.clone();
+        config.raw.run.seed = seed;
+        config
+    }
+
     /// Whether fills are decided by the stored bars, which are finer than the agent's.
     pub(crate) fn fills_by_stored(&self) -> bool {
         self.raw.broker.as_ref().is_some_and(|broker| broker.fills_by == raw::FillsBy::Stored)
