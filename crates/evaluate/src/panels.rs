@@ -51,7 +51,12 @@ impl Axis {
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
         let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
         let room = (0.05 * (high - low)).max(1e-9);
-        Self { name: name.to_owned(), range: (low - room, high + room), logarithmic: false, words: Vec::new() }
+        Self {
+            name: name.to_owned(),
+            range: (low - room, high + room),
+            logarithmic: false,
+            words: Vec::new(),
+        }
     }
 
     /// Where `value` is, from 0 to 1.
@@ -119,25 +124,55 @@ fn draw_panel(svg: &mut String, panel: &Panel, corner: (f64, f64), width: f64) {
     let x = |value: f64| x0 + w * panel.across.place(value);
     let y = |value: f64| y0 + h * (1.0 - panel.up.place(value));
     // Writing to a string cannot fail.
-    let _ = writeln!(svg, "<rect x=\"{x0:.1}\" y=\"{y0:.1}\" width=\"{w:.1}\" height=\"{h:.1}\" fill=\"none\" stroke=\"#999\"/>");
+    let _ = writeln!(
+        svg,
+        "<rect x=\"{x0:.1}\" y=\"{y0:.1}\" width=\"{w:.1}\" height=\"{h:.1}\" fill=\"none\" stroke=\"#999\"/>"
+    );
     for (value, text) in panel.across.ticks() {
-        let _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#444\">{}</text>", x(value), y0 + h + 15.0, escaped(&text));
+        let _ = writeln!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#444\">{}</text>",
+            x(value),
+            y0 + h + 15.0,
+            escaped(&text)
+        );
     }
     for (value, text) in panel.up.ticks() {
-        let _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"#444\">{}</text>", x0 - 5.0, y(value) + 4.0, escaped(&text));
+        let _ = writeln!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"#444\">{}</text>",
+            x0 - 5.0,
+            y(value) + 4.0,
+            escaped(&text)
+        );
     }
     let name = escaped(&panel.across.name);
-    let _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" font-weight=\"bold\">{name}</text>", x0 + w / 2.0, y0 + h + 32.0);
+    let _ = writeln!(
+        svg,
+        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" font-weight=\"bold\">{name}</text>",
+        x0 + w / 2.0,
+        y0 + h + 32.0
+    );
     if panel.line.len() > 1 {
-        let corners: Vec<String> = panel.line.iter().map(|(a, b)| format!("{:.1},{:.1}", x(*a), y(*b))).collect();
-        let _ = writeln!(svg, "<polyline points=\"{}\" fill=\"none\" stroke=\"#d77814\" stroke-width=\"1.5\"/>", corners.join(" "));
+        let corners: Vec<String> =
+            panel.line.iter().map(|(a, b)| format!("{:.1},{:.1}", x(*a), y(*b))).collect();
+        let _ = writeln!(
+            svg,
+            "<polyline points=\"{}\" fill=\"none\" stroke=\"#d77814\" stroke-width=\"1.5\"/>",
+            corners.join(" ")
+        );
     }
     for point in &panel.points {
         let (fill, stroke) = match point.shade {
             Some(shade) => (colour(shade), "#456"),
             None => ("none".to_owned(), "#b33"),
         };
-        let _ = writeln!(svg, "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3.5\" fill=\"{fill}\" stroke=\"{stroke}\" stroke-width=\"0.6\"/>", x(point.x), y(point.y));
+        let _ = writeln!(
+            svg,
+            "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3.5\" fill=\"{fill}\" stroke=\"{stroke}\" stroke-width=\"0.6\"/>",
+            x(point.x),
+            y(point.y)
+        );
     }
 }
 
@@ -150,9 +185,19 @@ pub fn bars(of: &[(String, f64)]) -> String {
     for (index, (name, value)) in of.iter().enumerate() {
         let y = 8.0 + 24.0 * index as f64;
         let length = (width - left - 80.0) * (value / longest).clamp(0.0, 1.0);
-        let _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>", left - 8.0, y + 13.0, escaped(name));
-        let _ = writeln!(svg, "<rect x=\"{left:.1}\" y=\"{y:.1}\" width=\"{length:.1}\" height=\"18\" fill=\"#145aa0\"/>");
-        let _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{:.1}\">{value:.3}</text>", left + length + 6.0, y + 13.0);
+        let _ = writeln!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+            left - 8.0,
+            y + 13.0,
+            escaped(name)
+        );
+        let _ = writeln!(
+            svg,
+            "<rect x=\"{left:.1}\" y=\"{y:.1}\" width=\"{length:.1}\" height=\"18\" fill=\"#145aa0\"/>"
+        );
+        let _ =
+            writeln!(svg, "<text x=\"{:.1}\" y=\"{:.1}\">{value:.3}</text>", left + length + 6.0, y + 13.0);
     }
     svg + "</svg>\n"
 }
@@ -178,16 +223,35 @@ pub fn parallel(axes: &[Axis], rows: &[(Vec<Option<f64>>, f64)]) -> String {
             let _ = write!(path, "{}{:.1} {:.1} ", if pen_down { "L" } else { "M" }, x(index), y);
             pen_down = true;
         }
-        let _ = writeln!(svg, "<path d=\"{path}\" fill=\"none\" stroke=\"{}\" stroke-width=\"1.3\" opacity=\"0.8\"/>", colour(*shade));
+        let _ = writeln!(
+            svg,
+            "<path d=\"{path}\" fill=\"none\" stroke=\"{}\" stroke-width=\"1.3\" opacity=\"0.8\"/>",
+            colour(*shade)
+        );
     }
     for (index, axis) in axes.iter().enumerate() {
-        let _ = writeln!(svg, "<line x1=\"{0:.1}\" y1=\"{top:.1}\" x2=\"{0:.1}\" y2=\"{1:.1}\" stroke=\"#333\"/>", x(index), top + h);
+        let _ = writeln!(
+            svg,
+            "<line x1=\"{0:.1}\" y1=\"{top:.1}\" x2=\"{0:.1}\" y2=\"{1:.1}\" stroke=\"#333\"/>",
+            x(index),
+            top + h
+        );
         for (value, text) in axis.ticks() {
             let y = top + h * (1.0 - axis.place(value));
-            let _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"#444\">{}</text>", x(index) + 4.0, y + 4.0, escaped(&text));
+            let _ = writeln!(
+                svg,
+                "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"#444\">{}</text>",
+                x(index) + 4.0,
+                y + 4.0,
+                escaped(&text)
+            );
         }
         let (y, name) = (top + h + if index % 2 == 0 { 24.0 } else { 42.0 }, escaped(&axis.name));
-        let _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{y:.1}\" text-anchor=\"middle\" font-weight=\"bold\">{name}</text>", x(index));
+        let _ = writeln!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{y:.1}\" text-anchor=\"middle\" font-weight=\"bold\">{name}</text>",
+            x(index)
+        );
     }
     svg + "</svg>\n"
 }

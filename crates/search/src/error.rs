@@ -17,7 +17,9 @@ pub enum SearchError {
         reason: String,
     },
     /// A storage of another version of Optuna.
-    #[error("the storage has Optuna's schema {found}, this version speaks {wanted}: `optuna storage upgrade` brings an older one up to date")]
+    #[error(
+        "the storage has Optuna's schema {found}, this version speaks {wanted}: `optuna storage upgrade` brings an older one up to date"
+    )]
     Schema {
         /// What it says.
         found: String,
@@ -33,7 +35,9 @@ pub enum SearchError {
         known: String,
     },
     /// A study of that name asks something else.
-    #[error("the study '{study}' is another one: {reason}; choose another study.name, or leave its config as it was")]
+    #[error(
+        "the study '{study}' is another one: {reason}; choose another study.name, or leave its config as it was"
+    )]
     OtherStudy {
         /// Its name.
         study: String,

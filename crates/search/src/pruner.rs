@@ -61,7 +61,10 @@ impl PrunerKind {
         };
         let others: Vec<CompletedTrial> =
             trials.iter().filter(|t| t.id != trial.id && t.state.counts()).map(told).collect();
-        if self == Self::None || others.len() < grace.trials || (trial.intermediate.len() as u64) < grace.steps {
+        if self == Self::None
+            || others.len() < grace.trials
+            || (trial.intermediate.len() as u64) < grace.steps
+        {
             return false;
         }
         let rule: Box<dyn Pruner> = match self {

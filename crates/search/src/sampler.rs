@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use cambist_core::rng::{Purpose, Stream};
-use optimizer::multi_objective::{MultiObjectiveSampler, MultiObjectiveTrial};
 use optimizer::distribution::{Distribution, FloatDistribution};
+use optimizer::multi_objective::{MultiObjectiveSampler, MultiObjectiveTrial};
 use optimizer::param::ParamValue;
 use optimizer::parameter::ParamId;
 use optimizer::sampler::{CmaEsSampler, CompletedTrial, GpSampler, Nsga2Sampler, Sampler};
@@ -284,11 +284,7 @@ fn share(value: ParamValue) -> f64 {
     }
 }
 
-fn ask(
-    asked: &Asked<'_>,
-    units: &Units,
-    mut sample: impl FnMut(&Distribution) -> ParamValue,
-) -> Suggestion {
+fn ask(asked: &Asked<'_>, units: &Units, mut sample: impl FnMut(&Distribution) -> ParamValue) -> Suggestion {
     let pairs = asked.space.parameters().iter().zip(&units.ranges);
     pairs.map(|(p, range)| (p.name.clone(), share(sample(range)))).collect()
 }

@@ -145,7 +145,9 @@ impl Domain {
                     return Err(format!("a logarithmic range cannot begin at {low}"));
                 }
                 if step.is_some_and(|step| !(step > 0.0 && step <= high - low)) || (*log && step.is_some()) {
-                    return Err("its step must be positive, no longer than the range, and not with log".into());
+                    return Err(
+                        "its step must be positive, no longer than the range, and not with log".into()
+                    );
                 }
             }
             Self::Int { low, high, log, step } => {
@@ -156,7 +158,9 @@ impl Domain {
                     return Err(format!("a logarithmic range cannot begin at {low}"));
                 }
                 if *step < 1 || *step > high - low || (*log && *step != 1) {
-                    return Err(format!("its step of {step} must be from 1 to the range's length, and 1 with log"));
+                    return Err(format!(
+                        "its step of {step} must be from 1 to the range's length, and 1 with log"
+                    ));
                 }
             }
             Self::Choice(choices) => {
@@ -261,7 +265,9 @@ mod tests {
     fn empty_ranges_and_dangling_conditions_are_named() {
         let refused = |parameters: Vec<Parameter>| Space::new(parameters).unwrap_err().to_string();
         assert!(refused(vec![]).contains("no parameters"));
-        assert!(refused(vec![named("a", float(2.0, 1.0, false))]).contains("a: its range from 2 to 1 is empty"));
+        assert!(
+            refused(vec![named("a", float(2.0, 1.0, false))]).contains("a: its range from 2 to 1 is empty")
+        );
         assert!(refused(vec![named("a", float(0.0, 1.0, true))]).contains("cannot begin at 0"));
         assert!(refused(vec![named("a", Domain::Choice(vec![]))]).contains("no choices"));
         let int = Domain::Int { low: 1, high: 9, log: false, step: 20 };

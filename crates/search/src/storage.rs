@@ -531,7 +531,10 @@ fn joined(number: Option<f64>, kind: &str) -> f64 {
 
 /// Takes the study for this transaction, in both dialects by a write that changes nothing.
 async fn lock(work: &mut AnyConnection, study: i64) -> Sql<()> {
-    sqlx::query("UPDATE studies SET study_name = study_name WHERE study_id = $1").bind(study).execute(work).await?;
+    sqlx::query("UPDATE studies SET study_name = study_name WHERE study_id = $1")
+        .bind(study)
+        .execute(work)
+        .await?;
     Ok(())
 }
 
@@ -581,7 +584,8 @@ async fn try_again(
     }
     history.push(failed.number);
     let waiting = typed(dialect, "$1", "trialstate");
-    let sql = format!("INSERT INTO trials (number, study_id, state) VALUES ($2, $3, {waiting}) RETURNING trial_id");
+    let sql =
+        format!("INSERT INTO trials (number, study_id, state) VALUES ($2, $3, {waiting}) RETURNING trial_id");
     let query = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind("WAITING").bind(number as i64).bind(study);
     let id: i64 = query.fetch_one(&mut *work).await?;
     let copy = "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json)
@@ -601,9 +605,8 @@ async fn try_again(
 fn fixed_values(space: &Space, trial: &Trial) -> Suggestion {
     let mut fixed = trial.params.clone();
     if let Some(Value::Object(enqueued)) = trial.system.get("fixed_params") {
-        let internal = |(name, value): (&String, &Value)| {
-            Some((name.clone(), space.get(name)?.domain.internal(value)?))
-        };
+        let internal =
+            |(name, value): (&String, &Value)| Some((name.clone(), space.get(name)?.domain.internal(value)?));
         fixed.extend(enqueued.iter().filter_map(internal));
     }
     fixed

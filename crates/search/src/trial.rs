@@ -142,16 +142,13 @@ pub fn best(trials: &[Trial], direction: Direction) -> Option<&Trial> {
 /// Complete trials, constraints met, that no other is better than in every objective: the Pareto front.
 #[must_use]
 pub fn front<'a>(trials: &'a [Trial], directions: &[Direction]) -> Vec<&'a Trial> {
-    let losses = |t: &Trial| -> Vec<f64> {
-        t.values.iter().zip(directions).map(|(v, d)| d.loss(*v)).collect()
-    };
-    let fits = |t: &&Trial| {
-        t.state == State::Complete && t.values.len() == directions.len() && t.violation() == 0.0
-    };
+    let losses =
+        |t: &Trial| -> Vec<f64> { t.values.iter().zip(directions).map(|(v, d)| d.loss(*v)).collect() };
+    let fits =
+        |t: &&Trial| t.state == State::Complete && t.values.len() == directions.len() && t.violation() == 0.0;
     let done: Vec<(&Trial, Vec<f64>)> = trials.iter().filter(fits).map(|t| (t, losses(t))).collect();
-    let beats = |a: &[f64], b: &[f64]| {
-        a.iter().zip(b).all(|(a, b)| a <= b) && a.iter().zip(b).any(|(a, b)| a < b)
-    };
+    let beats =
+        |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| a <= b) && a.iter().zip(b).any(|(a, b)| a < b);
     let undominated = |own: &[f64]| !done.iter().any(|(_, other)| beats(other, own));
     done.iter().filter(|(_, own)| undominated(own)).map(|(t, _)| *t).collect()
 }

@@ -11,8 +11,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
-use sqlx::{AnyConnection, AnyPool};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{AnyConnection, AnyPool};
 
 use crate::files::{FileError, create_folder};
 
@@ -39,7 +39,9 @@ pub enum DatabaseError {
         source: sqlx::Error,
     },
     /// Nobody answers.
-    #[error("the database {place} did not answer for {seconds} s: {source}; what was saved stays, go on when it is back")]
+    #[error(
+        "the database {place} did not answer for {seconds} s: {source}; what was saved stays, go on when it is back"
+    )]
     Away {
         /// The database, its password left out.
         place: String,
@@ -153,7 +155,13 @@ impl Database {
         let steps = (1..).zip(migrations).map(|(version, &sql)| {
             let (description, sql) = (format!("step {version}").into(), dialect.words(sql));
             let sql = sqlx::AssertSqlSafe(sql);
-            Migration::new(version, description, MigrationType::Simple, sqlx::SqlSafeStr::into_sql_str(sql), false)
+            Migration::new(
+                version,
+                description,
+                MigrationType::Simple,
+                sqlx::SqlSafeStr::into_sql_str(sql),
+                false,
+            )
         });
         let migrator = Migrator::with_migrations(steps.collect());
         let options = AnyPoolOptions::new()
@@ -226,7 +234,9 @@ impl Database {
 /// What every connection begins with.
 async fn prepare(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), sqlx::Error> {
     if dialect == Dialect::Sqlite {
-        for pragma in ["busy_timeout = 30000", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"] {
+        for pragma in
+            ["busy_timeout = 30000", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"]
+        {
             let sql = sqlx::AssertSqlSafe(format!("PRAGMA {pragma}"));
             sqlx::query(sql).execute(&mut *connection).await?;
         }

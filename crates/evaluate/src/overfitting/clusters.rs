@@ -65,9 +65,8 @@ mod tests {
         let (a, b, c) = (noise(1), noise(2), noise(3));
         // Nearly a: correlation 1/√1.25 = 0.89.
         let near: Vec<f64> = a.iter().zip(&c).map(|(a, c)| a + 0.5 * c).collect();
-        let count = |series: &[&Vec<f64>]| {
-            effective_trials(&series.iter().map(|s| s.as_slice()).collect::<Vec<_>>())
-        };
+        let count =
+            |series: &[&Vec<f64>]| effective_trials(&series.iter().map(|s| s.as_slice()).collect::<Vec<_>>());
         assert_eq!(count(&[&a, &near, &a]), 1);
         assert_eq!(count(&[&a, &near, &b]), 2);
         // Half of two strangers each, it is 0.71 like both, which are not alike: it goes with one.

@@ -92,7 +92,8 @@ mod tests {
     /// but with more deviation, so B is best); out of sample the other is better each time.
     #[test]
     fn a_case_by_hand() {
-        let blocks = |means: [f64; 4]| -> Vec<f64> { means.iter().flat_map(|m| [m + 1.0, m - 1.0]).collect() };
+        let blocks =
+            |means: [f64; 4]| -> Vec<f64> { means.iter().flat_map(|m| [m + 1.0, m - 1.0]).collect() };
         let (a, b) = (blocks([2.0, 0.0, 2.0, 0.0]), blocks([1.0, 1.0, 1.0, 1.0]));
         let found = of(&[a, b], 4).unwrap();
         assert_eq!(found.n_splits, 6);

@@ -86,7 +86,10 @@ mod tests {
         for split in &splits {
             for test in &split.test {
                 for train in &split.train {
-                    assert!(train.end + purge <= test.start || test.end + purge + embargo <= train.start, "{split:?}");
+                    assert!(
+                        train.end + purge <= test.start || test.end + purge + embargo <= train.start,
+                        "{split:?}"
+                    );
                 }
             }
             let kept: usize = split.train.iter().map(Range::len).sum();

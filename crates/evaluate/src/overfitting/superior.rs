@@ -43,9 +43,7 @@ pub fn superior(excess: &[&[f64]], block: f64, n_samples: usize, seed: u64) -> O
     let hansen = top(&mut series.iter().map(|(_, mean, d)| root * mean / d)).max(0.0);
     // Means that are kept: all (upper), those that are not far below (consistent), none below zero (lower).
     let far = -(2.0 * libm::log(libm::log(n as f64))).sqrt();
-    let centres = |mean: f64, d: f64| {
-        [mean.max(0.0), if root * mean / d >= far { mean } else { 0.0 }, mean]
-    };
+    let centres = |mean: f64, d: f64| [mean.max(0.0), if root * mean / d >= far { mean } else { 0.0 }, mean];
     let mut stream = Stream::new(seed, Purpose::Bootstrap, 1);
     let (mut counts, mut rows) = ([0usize; 4], vec![0usize; n]);
     for _ in 0..n_samples {

@@ -123,11 +123,8 @@ pub fn check_search(sampler: SamplerKind, n_seeds: u64, n_trials: u64) -> Result
         };
         let at = |share: f64| sorted[((sorted.len() - 1) as f64 * share).round() as usize];
         let middle = sorted.len() / 2;
-        let median = if sorted.len() % 2 == 1 {
-            sorted[middle]
-        } else {
-            0.5 * (sorted[middle - 1] + sorted[middle])
-        };
+        let median =
+            if sorted.len() % 2 == 1 { sorted[middle] } else { 0.5 * (sorted[middle - 1] + sorted[middle]) };
         let quartiles = [at(0.25), at(0.75)];
         out.push(Found { function: function.name, median, quartiles, best });
     }

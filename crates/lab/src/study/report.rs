@@ -42,8 +42,10 @@ pub fn report(url: &str, name: &str, out: &Path) -> Result<Report, LabError> {
     let (study, sweep, _) = open(&storage, name)?;
     let trials = storage.trials(&study)?;
     let returns = storage.returns(&study)?;
-    let series: Vec<(u64, Vec<f64>)> =
-        returns.iter().map(|(number, r)| (*number, r.values.iter().map(|x| f64::from(*x)).collect())).collect();
+    let series: Vec<(u64, Vec<f64>)> = returns
+        .iter()
+        .map(|(number, r)| (*number, r.values.iter().map(|x| f64::from(*x)).collect()))
+        .collect();
     let ranked = ranked(&sweep, &trials);
     let sentence = sentence(&sweep, &trials, &ranked, &series);
     create_folder(out)?;
@@ -79,8 +81,10 @@ fn ranked<'a>(sweep: &Sweep, trials: &'a [Trial]) -> Vec<&'a Trial> {
     let directions = sweep.directions();
     let [direction] = directions[..] else { return front(trials, &directions) };
     let Some(top) = best(trials, direction) else { return Vec::new() };
-    let mut all: Vec<&Trial> =
-        trials.iter().filter(|t| t.state == State::Complete && t.id != top.id && t.values.len() == 1).collect();
+    let mut all: Vec<&Trial> = trials
+        .iter()
+        .filter(|t| t.state == State::Complete && t.id != top.id && t.values.len() == 1)
+        .collect();
     all.sort_by(|a, b| {
         let key = |t: &Trial| (t.violation(), direction.loss(t.values[0]));
         let ((va, la), (vb, lb)) = (key(a), key(b));
@@ -100,7 +104,8 @@ fn sentence(sweep: &Sweep, trials: &[Trial], ranked: &[&Trial], series: &[(u64, 
     let Some(own) = own.filter(|own| moments::deviation(own) > 1e-12) else {
         return format!("{tried}. The best, trial {}, never traded: it is no result.", top.number);
     };
-    let ratios: Vec<f64> = all.iter().map(|r| sharpe::per_bar(r)).map(|s| if s.is_nan() { 0.0 } else { s }).collect();
+    let ratios: Vec<f64> =
+        all.iter().map(|r| sharpe::per_bar(r)).map(|s| if s.is_nan() { 0.0 } else { s }).collect();
     let (raw, effective) = (all.len(), effective_trials(&all));
     let variance = if ratios.len() > 1 { moments::deviation(&ratios).powi(2) } else { 0.0 };
     let luck = deflated_sharpe(&SharpeEstimate::of(own), variance, raw as f64);
@@ -145,8 +150,9 @@ fn text_table(sweep: &Sweep, ranked: &[&Trial]) -> String {
     let rows: Vec<Vec<String>> =
         std::iter::once(heads(sweep)).chain(ranked.iter().take(SHOWN).map(|t| cells(sweep, t))).collect();
     let n = rows[0].len();
-    let widths: Vec<usize> =
-        (0..n).map(|c| rows.iter().map(|r| r.get(c).map_or(0, |x| x.chars().count())).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..n)
+        .map(|c| rows.iter().map(|r| r.get(c).map_or(0, |x| x.chars().count())).max().unwrap_or(0))
+        .collect();
     let line = |row: &Vec<String>| {
         let padded = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:>width$}"));
         padded.collect::<Vec<_>>().join("  ")
@@ -158,7 +164,9 @@ fn csv(sweep: &Sweep, trials: &[Trial]) -> String {
     let mut out = format!("{},state,seconds\n", heads(sweep).join(","));
     for trial in trials {
         let mut cells = vec![trial.number.to_string()];
-        cells.extend((0..sweep.objectives.len()).map(|i| trial.values.get(i).map_or(String::new(), f64::to_string)));
+        cells.extend(
+            (0..sweep.objectives.len()).map(|i| trial.values.get(i).map_or(String::new(), f64::to_string)),
+        );
         cells.extend(sweep.space.parameters().iter().map(|p| {
             let value = trial.params.get(&p.name).and_then(|x| p.domain.external(*x));
             value.map_or(String::new(), |v| v.as_str().map_or_else(|| v.to_string(), str::to_owned))
@@ -204,10 +212,15 @@ fn history(sweep: &Sweep, trials: &[Trial]) -> String {
     let points = drawn(trials).map(|(t, y)| Point { x: t.number as f64, y, shade: shade(t) }).collect();
     let mut line: Vec<(f64, f64)> = Vec::new();
     for (trial, y) in drawn(trials).filter(|(t, _)| t.state == State::Complete) {
-        let best = line.last().map_or(y, |(_, best)| if direction.loss(y) < direction.loss(*best) { y } else { *best });
+        let best = line
+            .last()
+            .map_or(y, |(_, best)| if direction.loss(y) < direction.loss(*best) { y } else { *best });
         line.push((trial.number as f64, best));
     }
-    let across = Axis::over("trial (hollow: given up; line: best so far)", drawn(trials).map(|(t, _)| t.number as f64));
+    let across = Axis::over(
+        "trial (hollow: given up; line: best so far)",
+        drawn(trials).map(|(t, _)| t.number as f64),
+    );
     panels(&[Panel { across, up: value_axis(sweep, trials), points, line }], 1, 900.0)
 }
 
@@ -227,7 +240,8 @@ fn axis(parameter: &Parameter) -> Axis {
 fn slices(sweep: &Sweep, trials: &[Trial]) -> String {
     let shade = shades(sweep, trials);
     let slice = |parameter: &Parameter| {
-        let point = |(t, y): (&Trial, f64)| Some(Point { x: *t.params.get(&parameter.name)?, y, shade: shade(t) });
+        let point =
+            |(t, y): (&Trial, f64)| Some(Point { x: *t.params.get(&parameter.name)?, y, shade: shade(t) });
         Panel {
             across: axis(parameter),
             up: value_axis(sweep, trials),

@@ -209,8 +209,10 @@ impl Launch {
         for parameter in sweep.space.parameters() {
             let values = parameter.domain.grid(2);
             for value in [values.first(), values.last()].into_iter().flatten() {
-                let text = sweep.set(parameter, *value);
-                sweep.layers()?.with(&[&text])?.resolve()?;
+                let mut sets = vec![sweep.set(parameter, *value)];
+                sets.extend(sweep.where_it_matters(parameter));
+                let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
+                Config::validate(sweep.layers()?.with(&sets)?.resolve()?)?;
             }
         }
         Ok(Self { sweep, trials: study.trials, heartbeat: (study.heartbeat_s, study.grace_s) })
@@ -237,6 +239,19 @@ impl Sweep {
     pub fn set(&self, parameter: &Parameter, value: f64) -> String {
         let value = parameter.domain.external(value).unwrap_or_default();
         format!("{}={}", parameter.name, value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+    }
+
+    /// What others must be for `parameter` to matter, as `--set` takes it.
+    fn where_it_matters(&self, parameter: &Parameter) -> Vec<String> {
+        let mut sets = Vec::new();
+        let mut at = parameter;
+        while let Some(condition) = &at.when {
+            let Some(on) = self.space.get(&condition.parameter) else { break };
+            let value = condition.is.first().and_then(|value| on.domain.internal(value));
+            sets.extend(value.map(|value| self.set(on, value)));
+            at = on;
+        }
+        sets
     }
 
     /// The internal values `params` as `--set` takes them.

@@ -58,13 +58,8 @@ pub(crate) fn run_trial(
             let finished: Vec<f64> = members.iter().map(|m| sharpe_of(&m.track)).collect();
             let mut watch =
                 Watch { finished, best: f64::NEG_INFINITY, stop, report: &mut *report, pruned: false };
-            let training = Training {
-                config,
-                market,
-                fold,
-                place: (index, folds.len()),
-                n_threads: machine.n_threads,
-            };
+            let training =
+                Training { config, market, fold, place: (index, folds.len()), n_threads: machine.n_threads };
             let trained = train(&training, None, clock, &mut watch)?;
             pruned = watch.pruned;
             if trained.stopped && !pruned {

@@ -245,8 +245,7 @@ impl Worker<'_> {
             Ok(Ended::Complete { values, drawdown, returns }) => {
                 let limit = self.sweep.max_drawdown;
                 let constraints = if limit > 0.0 { vec![drawdown - limit] } else { Vec::new() };
-                let told =
-                    storage.tell(study, trial, State::Complete, &values, &constraints, Some(&returns));
+                let told = storage.tell(study, trial, State::Complete, &values, &constraints, Some(&returns));
                 done.complete += u64::from(told.is_ok());
                 let shown: Vec<String> = values.iter().map(|v| format!("{v:.4}")).collect();
                 told.map(|()| shown.join(", "))
