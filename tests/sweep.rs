@@ -30,7 +30,15 @@ fn run(
         by_environment,
         sort: Sort::Sharpe,
     };
-    let machine = Machine { data: "data".into(), runs: "runs".into(), n_threads };
+    let machine = Machine {
+        data: "data".into(),
+        runs: "runs".into(),
+        n_threads,
+        registry: None,
+        time_limit: None,
+        checkpoint_every: 25,
+        keep_checkpoints: 3,
+    };
     sweep(&Layers::read(None, &sets).unwrap(), &request, &machine, &|_, _| ()).unwrap()
 }
 

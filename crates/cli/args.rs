@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use search::{CheckSearchArgs, LaunchArgs, SamplerName, SweepArgs, SweepCommand};
+pub(crate) use search::{
+    CheckSearchArgs, FilterArgs, LaunchArgs, LogsArgs, RunsCommand, SamplerName, SweepArgs, SweepCommand,
+};
 pub(crate) use trade::{BacktestArgs, CostsCommand, RegimeArgs, RegimeCommand};
 
 /// Reinforcement learning for markets: simulate like a broker, train fast, judge honestly.
@@ -30,6 +32,9 @@ pub(crate) struct MachineArgs {
     /// Folder of runs.
     #[arg(long, global = true, default_value = "runs", env = "CAMBIST_RUNS_DIR")]
     pub(crate) runs_dir: PathBuf,
+    /// Where runs and judgements are registered: sqlite:///PATH or postgresql://…; a file beside the runs if left out.
+    #[arg(long, global = true, env = "CAMBIST_REGISTRY")]
+    pub(crate) registry: Option<String>,
     /// Threads; 0 for one a core.
     #[arg(long, global = true, default_value_t = 0)]
     pub(crate) threads: usize,
@@ -48,6 +53,13 @@ pub(crate) enum Command {
     },
     /// Run a rule or a trained policy over a grid of parameters.
     Backtest(BacktestArgs),
+    /// List, filter, compare, plot, export, tag and delete runs.
+    Runs {
+        #[command(subcommand)]
+        command: RunsCommand,
+    },
+    /// Search what runs logged.
+    Logs(LogsArgs),
     /// Search hyper-parameters: any number of workers, one storage, which Optuna reads too.
     Sweep(SweepArgs),
     /// Say what trading costs under a config.

@@ -11,6 +11,7 @@ mod data;
 mod output;
 mod progress;
 mod regime;
+mod runs;
 mod sweep;
 mod table;
 mod train;
@@ -32,6 +33,8 @@ fn main() -> ExitCode {
         Command::Config { command } => config::run(&command),
         Command::Backtest(args) => backtest::run(&args, &cli.machine),
         Command::Sweep(args) => return ended(sweep::run(&args, &cli.machine)),
+        Command::Runs { command } => runs::run(&command, &cli.machine),
+        Command::Logs(args) => runs::logs(&args, &cli.machine),
         Command::Costs { command } => costs::run(&command, &cli.machine),
         Command::Regime { command } => regime::run(&command, &cli.machine),
         Command::Data { command } => data::run(*command, &cli.machine),

@@ -41,8 +41,15 @@ fn all_workers(config: &Path, how: &LaunchArgs, machine: &Machine) -> anyhow::Re
     let launched = Launch::read(config)?;
     let url = how.storage.clone().unwrap_or_else(|| default_storage(machine));
     let (storage, study) = create(&url, &launched)?;
+    if how.workers == 0 {
+        output::line(&format!(
+            "made: start `cambist sweep worker URL {}` wherever there is room",
+            study.name
+        ));
+        return Ok(ExitCode::SUCCESS);
+    }
     let program = std::env::current_exe()?;
-    let crew = Crew { program: &program, url: &url, n_workers: how.workers.max(1), machine };
+    let crew = Crew { program: &program, url: &url, n_workers: how.workers, machine };
     let bar = if how.quiet { ProgressBar::hidden() } else { ProgressBar::new(launched.trials) };
     bar.set_style(
         ProgressStyle::with_template("{bar:24} {pos}/{len} trials {msg} eta {eta}")

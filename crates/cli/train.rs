@@ -22,6 +22,7 @@ impl MachineArgs {
             data: self.data_dir.clone(),
             runs: self.runs_dir.clone(),
             n_threads,
+            registry: self.registry.clone(),
             time_limit: None,
             checkpoint_every: 25,
             keep_checkpoints: 3,

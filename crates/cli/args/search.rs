@@ -42,7 +42,7 @@ pub(crate) struct SweepArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct LaunchArgs {
-    /// Workers on this machine; they share its threads.
+    /// Workers on this machine; they share its threads. 0 makes the study, and leaves it to others.
     #[arg(long, default_value_t = 1)]
     pub(crate) workers: usize,
     /// Where the study is kept: sqlite:///PATH, or postgresql://USER:PASSWORD@HOST/NAME; a file beside the runs if left out.
@@ -73,4 +73,99 @@ pub(crate) enum SweepCommand {
         #[arg(long, default_value = "sweep-report")]
         out: PathBuf,
     },
+}
+
+/// Which runs.
+#[derive(Debug, Args)]
+pub(crate) struct FilterArgs {
+    /// FIELD OP VALUE of the run, its metrics or its config, such as sharpe>1 or ppo.gamma=0.99; may be repeated.
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub(crate) conditions: Vec<String>,
+    /// Only runs with this tag; may be repeated.
+    #[arg(long = "tag", value_name = "TAG")]
+    pub(crate) tags: Vec<String>,
+    /// Deleted ones too.
+    #[arg(long)]
+    pub(crate) deleted: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsCommand {
+    /// A line a run.
+    List {
+        #[command(flatten)]
+        filter: FilterArgs,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Everything about one.
+    Show {
+        /// Its name, the beginning of it, or `latest`.
+        run: String,
+        /// As JSON, its config too.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Where configs and metrics differ.
+    Compare {
+        /// Two runs or more.
+        #[arg(required = true, num_args = 2..)]
+        runs: Vec<String>,
+    },
+    /// Draw metrics over environment steps.
+    Plot {
+        /// Runs.
+        #[arg(required = true)]
+        runs: Vec<String>,
+        /// Metrics, as metrics.jsonl names them.
+        #[arg(long, value_delimiter = ',', default_values = ["validation/sharpe", "rollout/episode_return", "train/entropy"])]
+        metrics: Vec<String>,
+        /// The file.
+        #[arg(long, default_value = "runs.svg")]
+        out: PathBuf,
+    },
+    /// Write runs to a file: CSV, or JSON when it is named so.
+    Export {
+        #[command(flatten)]
+        filter: FilterArgs,
+        /// The file.
+        #[arg(long, default_value = "runs.csv")]
+        out: PathBuf,
+    },
+    /// Add tags, or take them away.
+    Tag {
+        /// The run.
+        run: String,
+        /// Tags.
+        #[arg(required = true)]
+        tags: Vec<String>,
+        /// Take them away.
+        #[arg(long)]
+        remove: bool,
+    },
+    /// Remove a run's folder; a tombstone stays, and it still counts as tried.
+    Delete {
+        /// The run.
+        run: String,
+        /// One that seems to be running too: its process was killed.
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// Only of this run: the beginning of its name.
+    #[arg(long)]
+    pub(crate) run: Option<String>,
+    /// Only events of this name, such as trained or judged.
+    #[arg(long)]
+    pub(crate) event: Option<String>,
+    /// Only lines with this text.
+    #[arg(long)]
+    pub(crate) grep: Option<String>,
+    /// Only from this time on, such as 2026-01-31 or 2026-01-31T08:00.
+    #[arg(long)]
+    pub(crate) since: Option<String>,
 }

@@ -26,7 +26,16 @@ pub struct Point {
     pub shade: Option<f64>,
 }
 
-/// Points over two axes, and a line through some.
+/// A line of a panel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Line {
+    /// Its name in the legend.
+    pub name: String,
+    /// Its corners.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// Points over two axes, and lines.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Panel {
     /// Across.
@@ -35,10 +44,11 @@ pub struct Panel {
     pub up: Axis,
     /// The points.
     pub points: Vec<Point>,
-    /// Corners of a line.
-    pub line: Vec<(f64, f64)>,
+    /// The lines; named in a legend where there are several.
+    pub lines: Vec<Line>,
 }
 
+const LINES: [&str; 6] = ["#d77814", "#145aa0", "#288c46", "#a03c8c", "#b42828", "#5a5a5a"];
 const HEIGHT: f64 = 240.0;
 const MARGIN: (f64, f64, f64, f64) = (64.0, 12.0, 14.0, 44.0);
 
@@ -153,14 +163,24 @@ fn draw_panel(svg: &mut String, panel: &Panel, corner: (f64, f64), width: f64) {
         x0 + w / 2.0,
         y0 + h + 32.0
     );
-    if panel.line.len() > 1 {
+    for (index, line) in panel.lines.iter().enumerate() {
+        let colour = LINES[index % LINES.len()];
         let corners: Vec<String> =
-            panel.line.iter().map(|(a, b)| format!("{:.1},{:.1}", x(*a), y(*b))).collect();
+            line.points.iter().map(|(a, b)| format!("{:.1},{:.1}", x(*a), y(*b))).collect();
         let _ = writeln!(
             svg,
-            "<polyline points=\"{}\" fill=\"none\" stroke=\"#d77814\" stroke-width=\"1.5\"/>",
+            "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\"/>",
             corners.join(" ")
         );
+        if panel.lines.len() > 1 {
+            let name = escaped(&line.name);
+            let _ = writeln!(
+                svg,
+                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"{colour}\">{name}</text>",
+                x0 + w - 6.0,
+                y0 + 14.0 + 13.0 * index as f64
+            );
+        }
     }
     for point in &panel.points {
         let (fill, stroke) = match point.shade {

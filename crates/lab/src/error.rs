@@ -67,6 +67,20 @@ pub enum LabError {
         /// How the last ended.
         how: String,
     },
+    /// Not a condition.
+    #[error("'{0}' is no condition: write FIELD OP VALUE with one of = != > >= < <=, such as sharpe>1")]
+    Filter(String),
+    /// No run has such a metric.
+    #[error("no run has the metric '{metric}'; there are: {known}")]
+    NoMetric {
+        /// What was asked.
+        metric: String,
+        /// Those there are.
+        known: String,
+    },
+    /// A run whose process may live.
+    #[error("{0} is running, or its process was killed; --force removes it all the same")]
+    StillRunning(String),
     /// A study that another program made.
     #[error("the study '{0}' was not made by cambist sweep: its workers would not know what to train")]
     ForeignStudy(String),

@@ -8,7 +8,7 @@ use cambist_evaluate::metrics::sharpe;
 use cambist_evaluate::report::{self, Heading};
 use cambist_evaluate::windows::Span;
 use cambist_evaluate::{Judgement, Track};
-use cambist_runs::{Judged, Registry, RunFolder};
+use cambist_runs::{Judged, RunFolder};
 
 use crate::artefact::{Artefact, REVISION};
 use crate::backtest::backtest_policy;
@@ -29,6 +29,7 @@ pub(crate) struct Judging<'a> {
     pub(crate) config: &'a Config,
     pub(crate) artefact_hash: &'a str,
     pub(crate) fingerprint: &'a str,
+    pub(crate) machine: &'a Machine,
 }
 
 /// Judges `tracks`, counts the judgement, and writes `report<suffix>.html` and `.json`.
@@ -37,7 +38,7 @@ pub(crate) fn judge_and_report(
     tracks: &[Track],
     clock: &dyn Clock,
 ) -> Result<Judgement, LabError> {
-    let registry = Registry::open(&judging.folder.root())?;
+    let registry = judging.machine.registry(&judging.folder.root())?;
     let policy = &tracks[0];
     let data = &judging.config.raw.data;
     let name = judging.folder.name();
@@ -140,7 +141,7 @@ pub fn evaluate(
         Window::Sealed => {
             let from = config.sealed_from.ok_or(LabError::NothingSealed)?;
             let bars = format!("{} {} from {from}", config.raw.data.symbol, config.raw.data.venue);
-            let before = Registry::open(&run.root())?.open_sealed(&run.name(), &bars, clock.now())?;
+            let before = machine.registry(&run.root())?.open_sealed(&run.name(), &bars, clock.now())?;
             let whole = with_regimes(Market::unsealed(&config, &machine.data)?)?;
             let span = Span { from, until: whole.whole().until };
             (whole, span, Some(before))
@@ -161,6 +162,7 @@ pub fn evaluate(
         config: &config,
         artefact_hash: &hash,
         fingerprint: &market.fingerprint,
+        machine,
     };
     Ok((judge_and_report(&judging, &tracks, clock)?, openings))
 }

@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod market;
 pub mod regime;
 pub mod run;
+pub mod runs;
 pub mod seeds;
 pub mod study;
 pub mod sweep;

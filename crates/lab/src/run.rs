@@ -1,6 +1,6 @@
 //! A whole run: prepare, train every fold, save, judge, report.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use cambist_evaluate::{Judgement, Scorecard, Track};
 use cambist_features::Normaliser;
 use cambist_market::{Execution, MarketEnv};
 use cambist_ppo::LearnerChoice;
-use cambist_runs::{Checkpoints, MetricsLog, RunFolder};
+use cambist_runs::{Checkpoints, MetricsLog, Registry, RunFolder, RunRecord, Status};
 
 use crate::artefact::{Artefact, ExecutionRules, REVISION};
 use crate::backtest::backtest_window;
@@ -34,12 +34,27 @@ pub struct Machine {
     pub runs: PathBuf,
     /// Threads.
     pub n_threads: usize,
+    /// Where runs and judgements are registered; beside the runs if none.
+    pub registry: Option<String>,
     /// A run ends at a safe point when the clock has gone this far.
     pub time_limit: Option<Duration>,
     /// Updates between checkpoints; the best weights and the last update have one too.
     pub checkpoint_every: u64,
     /// How many of the last are kept.
     pub keep_checkpoints: usize,
+}
+
+impl Machine {
+    /// The registry of runs in `root`.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn registry(&self, root: &Path) -> Result<Registry, LabError> {
+        Ok(match &self.registry {
+            Some(url) => Registry::connect(url)?,
+            None => Registry::open(root)?,
+        })
+    }
 }
 
 /// What a run came to.
@@ -128,8 +143,9 @@ pub fn run(
         "folds": folds.len(),
     });
     folder.log(clock.now(), "begun", &begun)?;
-    let log = MetricsLog::open(folder.path(), clock.now())?;
-    go(&prepared, &folder, log, None, machine, clock, observer)
+    let mut log = MetricsLog::open(folder.path(), clock.now())?;
+    log.hyper_parameters(clock.now(), &serde_json::to_value(&config.raw)?, &OUTCOMES)?;
+    registered(&prepared, &folder, log, None, machine, clock, observer)
 }
 
 /// Goes on with the run in `folder` from its newest checkpoint that is whole, or from the beginning where it has none. It ends with
@@ -173,7 +189,53 @@ pub fn resume(
     let done = checkpoint.as_ref().map_or(0, |c| c.fold as u64 * n_updates + c.training.trainer.n_done());
     observer.resumed(&Resumed { updates: done, of: n_updates * prepared.folds.len() as u64, damaged });
     let log = MetricsLog::go_on(folder.path(), done * steps_per_update, clock.now())?;
-    go(&prepared, folder, log, checkpoint, machine, clock, observer)
+    registered(&prepared, folder, log, checkpoint, machine, clock, observer)
+}
+
+/// Scalars that TensorBoard shows beside the hyper-parameters.
+const OUTCOMES: [&str; 4] =
+    ["judgement/sharpe", "judgement/total_return", "judgement/max_drawdown", "judgement/costs"];
+
+/// As [`go`], and the registry hears how it began and ended.
+fn registered(
+    prepared: &Prepared,
+    folder: &RunFolder,
+    log: MetricsLog,
+    start: Option<Checkpoint>,
+    machine: &Machine,
+    clock: &dyn Clock,
+    observer: &mut dyn Observer,
+) -> Result<Ending, LabError> {
+    let (registry, name, config) = (machine.registry(&folder.root())?, folder.name(), &prepared.config);
+    registry.begin(&RunRecord {
+        name: name.clone(),
+        experiment: config.raw.run.name.clone(),
+        market: config.market_name(),
+        seed: config.raw.run.seed,
+        status: Status::Running,
+        begun: clock.now().0,
+        ended: None,
+        artefact: None,
+        config: serde_json::to_value(&config.raw)?,
+        metrics: serde_json::Value::Null,
+        note: String::new(),
+        tags: Vec::new(),
+    })?;
+    let ending = go(prepared, folder, log, start, machine, clock, observer);
+    let none = serde_json::json!({});
+    let ended = |status, artefact: Option<&str>, metrics: &serde_json::Value, note: &str| {
+        registry.ended(&name, status, clock.now(), artefact, metrics, note)
+    };
+    match &ending {
+        Ok(Ending::Finished(outcome)) => {
+            let metrics = serde_json::to_value(&outcome.judgement.scores[0])?;
+            ended(Status::Finished, Some(&outcome.artefact_hash), &metrics, "")?;
+        }
+        Ok(Ending::Interrupted(_)) => ended(Status::Interrupted, None, &none, "")?,
+        // The first error is the one to report.
+        Err(error) => drop(ended(Status::Failed, None, &none, &error.to_string())),
+    }
+    ending
 }
 
 /// Holds a run's outcome once it is finished.
@@ -240,8 +302,14 @@ fn go(
         config,
         artefact_hash: &artefact_hash,
         fingerprint: &market.fingerprint,
+        machine,
     };
     let judgement = judge_and_report(&judging, &tracks, clock)?;
+    let own = &judgement.scores[0];
+    let values = [own.sharpe, own.total_return, own.max_drawdown, own.costs];
+    let outcomes: Vec<(&str, f64)> = OUTCOMES.into_iter().zip(values).collect();
+    let steps = config.trainer(1).n_updates * config.steps_per_update() * folds.len() as u64;
+    logged.log.finished(steps, clock.now(), &outcomes)?;
     let outcome = serde_json::json!({ "artefact": artefact_hash, "judgement": judgement });
     folder.write(OUTCOME, &outcome.to_string())?;
     let blind = (market.n_blind(config.decision.window), market.tape.len());

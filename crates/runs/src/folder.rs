@@ -106,16 +106,7 @@ impl RunFolder {
     /// # Errors
     /// When the file cannot be written.
     pub fn log(&self, now: UnixNanos, event: &str, details: &serde_json::Value) -> Result<(), RunError> {
-        let path = self.path.join("log.jsonl");
-        let line = serde_json::json!({ "time": now.to_string(), "event": event, "details": details });
-        let mut file = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .map_err(FileError::on("open", &path))?;
-        std::io::Write::write_all(&mut file, format!("{line}\n").as_bytes())
-            .map_err(FileError::on("write", &path))?;
-        Ok(())
+        crate::log::append(&self.path, now, event, details)
     }
 
     /// Writes a text file whole.

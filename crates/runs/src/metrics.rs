@@ -8,7 +8,7 @@ use cambist_core::UnixNanos;
 use cambist_store::{FileError, write_atomic};
 
 use crate::error::RunError;
-use crate::tensorboard;
+use crate::tensorboard::{self, hparams};
 
 /// Both files, open for appending.
 #[derive(Debug)]
@@ -55,6 +55,31 @@ impl MetricsLog {
         let forget = tensorboard::session_start(step + 1, now);
         log.events.write_all(&forget).map_err(FileError::on("write", &log.events_path))?;
         Ok(log)
+    }
+
+    /// Writes the hyper-parameters of the run for TensorBoard's table of them, which shows the scalars named `outcomes` beside.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn hyper_parameters(
+        &mut self,
+        now: UnixNanos,
+        parameters: &serde_json::Value,
+        outcomes: &[&str],
+    ) -> Result<(), RunError> {
+        let records = hparams::begun(now, parameters, outcomes);
+        self.events.write_all(&records).map_err(FileError::on("write", &self.events_path))?;
+        Ok(())
+    }
+
+    /// Writes that the run is finished, with its outcomes.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn finished(&mut self, step: u64, now: UnixNanos, outcomes: &[(&str, f64)]) -> Result<(), RunError> {
+        let records = [tensorboard::scalars(step, now, outcomes), hparams::finished(now)].concat();
+        self.events.write_all(&records).map_err(FileError::on("write", &self.events_path))?;
+        Ok(())
     }
 
     /// Adds the scalars of `step`.

@@ -65,6 +65,12 @@ pub enum Dialect {
 }
 
 impl Dialect {
+    /// What the database at `url` speaks.
+    #[must_use]
+    pub fn of(url: &str) -> Self {
+        if url.starts_with("postgres") { Self::Postgres } else { Self::Sqlite }
+    }
+
     /// `sql` with this dialect's own words: `{id}` a key that counts by itself, `{int}` a whole number of 64 bits, `{real}` a
     /// float of 64 bits, `{blob}` bytes.
     #[must_use]

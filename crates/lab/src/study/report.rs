@@ -6,7 +6,7 @@ use cambist_evaluate::metrics::deflated_sharpe::deflated_sharpe;
 use cambist_evaluate::metrics::probabilistic_sharpe::SharpeEstimate;
 use cambist_evaluate::metrics::{moments, sharpe};
 use cambist_evaluate::overfitting::{cscv, effective_trials};
-use cambist_evaluate::panels::{Axis, Panel, Point, bars, panels, parallel};
+use cambist_evaluate::panels::{Axis, Line, Panel, Point, bars, panels, parallel};
 use cambist_search::importance::importance;
 use cambist_search::{Direction, Domain, Parameter, State, Storage, Trial, best, front};
 use cambist_store::{Patience, create_folder, write_atomic};
@@ -221,7 +221,8 @@ fn history(sweep: &Sweep, trials: &[Trial]) -> String {
         "trial (hollow: given up; line: best so far)",
         drawn(trials).map(|(t, _)| t.number as f64),
     );
-    panels(&[Panel { across, up: value_axis(sweep, trials), points, line }], 1, 900.0)
+    let lines = vec![Line { name: "best so far".to_owned(), points: line }];
+    panels(&[Panel { across, up: value_axis(sweep, trials), points, lines }], 1, 900.0)
 }
 
 /// The axis of a parameter.
@@ -246,7 +247,7 @@ fn slices(sweep: &Sweep, trials: &[Trial]) -> String {
             across: axis(parameter),
             up: value_axis(sweep, trials),
             points: drawn(trials).filter_map(point).collect(),
-            line: Vec::new(),
+            lines: Vec::new(),
         }
     };
     let all: Vec<Panel> = sweep.space.parameters().iter().map(slice).collect();
