@@ -1,5 +1,6 @@
 //! What can be written after `cambist`.
 
+mod promote;
 mod search;
 mod trade;
 
@@ -8,8 +9,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use promote::{PromoteArgs, PromoteCommand};
 pub(crate) use search::{
-    CheckSearchArgs, FilterArgs, LaunchArgs, LogsArgs, RunsCommand, SamplerName, SweepArgs, SweepCommand,
+    CheckGateArgs, CheckSearchArgs, FilterArgs, LaunchArgs, LogsArgs, RunsCommand, SamplerName, SweepArgs,
+    SweepCommand,
 };
 pub(crate) use trade::{BacktestArgs, CostsCommand, RegimeArgs, RegimeCommand};
 
@@ -53,6 +56,8 @@ pub(crate) enum Command {
     },
     /// Run a rule or a trained policy over a grid of parameters.
     Backtest(BacktestArgs),
+    /// Put a policy to a gate, and sign what passes; list, verify and revoke promotions.
+    Promote(PromoteArgs),
     /// List, filter, compare, plot, export, tag and delete runs.
     Runs {
         #[command(subcommand)]
@@ -372,6 +377,8 @@ pub(crate) enum CheckCommand {
     Env(ConfigArgs),
     /// Train on markets whose optimum is known, and compare.
     Learning(LearningArgs),
+    /// Put returns of known truth to a gate, and count how often it is wrong.
+    Gate(CheckGateArgs),
     /// Search functions whose best value is known.
     Search(CheckSearchArgs),
     /// Send random orders to brokers of all kinds, and write events and deals down for `scripts/ledger.py` to check.

@@ -8,13 +8,15 @@ use cambist_lab::learning::{
     Budget, Exercise as Which, LearningRequest, OracleMarket, Row, Unit, check_learning,
 };
 use cambist_lab::ledger::random_accounts;
+use cambist_lab::promote::{Gate, check_gate};
 use cambist_lab::study::SamplerKind;
 use cambist_lab::study::functions::check_search;
 use cambist_lab::{Layers, check};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::{
-    CheckCommand, CheckSearchArgs, ConfigArgs, Exercise, LearningArgs, MachineArgs, SamplerName,
+    CheckCommand, CheckGateArgs, CheckSearchArgs, ConfigArgs, Exercise, LearningArgs, MachineArgs,
+    SamplerName,
 };
 use crate::progress::interruption;
 use crate::{output, table};
@@ -24,6 +26,7 @@ pub(crate) fn run(command: &CheckCommand, machine: &MachineArgs) -> anyhow::Resu
         CheckCommand::Env(args) => env(args, machine),
         CheckCommand::Learning(args) => learning(args, machine),
         CheckCommand::Search(args) => search(args),
+        CheckCommand::Gate(args) => gate(args),
         CheckCommand::Ledger { orders, seed, out } => ledger(*orders, *seed, out),
     }
 }
@@ -66,6 +69,27 @@ fn search(args: &CheckSearchArgs) -> anyhow::Result<()> {
             one.function, one.median
         ));
     }
+    Ok(())
+}
+
+fn gate(args: &CheckGateArgs) -> anyhow::Result<()> {
+    let (gate, _) = Gate::read(&args.gate)?;
+    let limits = [gate.deflated_sharpe, gate.pbo];
+    let found = check_gate(args.matrices, args.trials, args.years, args.sharpe, limits);
+    output::line(&format!(
+        "{} matrices of {} trials and {} years of days, deflated Sharpe ratio at least {} and PBO at most {}:\n\
+         all worthless: {:.1} % promoted\n\
+         one with an annual Sharpe ratio of {}: {:.1} % promoted, rightly; the formula predicts {:.1} %",
+        found.n,
+        found.trials,
+        found.years,
+        limits[0],
+        limits[1],
+        100.0 * found.false_promotions,
+        found.sharpe,
+        100.0 * found.power,
+        100.0 * found.predicted
+    ));
     Ok(())
 }
 

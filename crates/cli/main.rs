@@ -10,6 +10,7 @@ mod costs;
 mod data;
 mod output;
 mod progress;
+mod promote;
 mod regime;
 mod runs;
 mod sweep;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Sweep(args) => return ended(sweep::run(&args, &cli.machine)),
         Command::Runs { command } => runs::run(&command, &cli.machine),
         Command::Logs(args) => runs::logs(&args, &cli.machine),
+        Command::Promote(args) => return ended(promote::run(&args, &cli.machine)),
         Command::Costs { command } => costs::run(&command, &cli.machine),
         Command::Regime { command } => regime::run(&command, &cli.machine),
         Command::Data { command } => data::run(*command, &cli.machine),

@@ -3,11 +3,12 @@
     cambist sweep my_sweep.toml --storage URL --workers 0        # once: makes the study
     python ray_sweep.py URL STUDY --workers 8 --cpus-per-worker 4
 
-Each worker is a Ray task that runs `cambist sweep worker`. Ray places it where its resources are free, asks its autoscaler
-for nodes where none are, and starts it elsewhere when its node is lost. The trial of a lost worker is failed after the
-study's grace period and tried again once by another. Ctrl-C or SIGTERM here gives all trials back; the same command goes on.
+Each worker is a Ray task that runs `cambist sweep worker`. Ray places it where its resources are free, asks
+its autoscaler for nodes where none are, and starts it elsewhere when its node is lost. The trial of a lost
+worker is failed after the study's grace period, and tried again once by another. Ctrl-C or SIGTERM here gives
+all trials back; the same command goes on.
 
-The last line says how the study stands. Exit: 0 when it is done, 1 otherwise.
+The last line says how the study stands. Exit: 0 when it is done, 1 otherwise. Linux only.
 """
 
 import argparse
@@ -24,11 +25,11 @@ import ray
 def work(command):
     """Runs one worker to its end, as a child that never outlives this process, and returns its exit."""
     libc = ctypes.CDLL(None)  # Loaded before the fork: only the call is made in the child.
-    set_death_signal = 1  # PR_SET_PDEATHSIG. SIGTERM: the worker gives its trial back.
-    child = subprocess.Popen(command, preexec_fn=lambda: libc.prctl(set_death_signal, signal.SIGTERM))
+    on_parent_death = 1  # PR_SET_PDEATHSIG; on SIGTERM the worker gives its trial back.
+    child = subprocess.Popen(command, preexec_fn=lambda: libc.prctl(on_parent_death, signal.SIGTERM))
     try:
         while child.poll() is None:
-            time.sleep(0.2)  # Ray interrupts Python here, which it could not inside of a wait.
+            time.sleep(0.2)  # Ray can interrupt this, and could not interrupt a wait.
     finally:
         child.terminate()
         child.wait()
@@ -57,7 +58,9 @@ def arguments():
     parser.add_argument("--gpus-per-worker", type=float, default=0, help="GPUs of each (0)")
     parser.add_argument("--address", default="auto", help="address of the Ray cluster (auto)")
     parser.add_argument("--cambist", default="cambist", help="path of the binary on the nodes (cambist)")
-    parser.add_argument("--data-dir", help="folder of data sets on the nodes (CAMBIST_DATA_DIR there, or data)")
+    parser.add_argument(
+        "--data-dir", help="folder of data sets on the nodes (CAMBIST_DATA_DIR there, or data)"
+    )
     parser.add_argument("--runs-dir", help="folder of runs on the nodes (CAMBIST_RUNS_DIR there, or runs)")
     parser.add_argument(
         "--max-retries", type=int, default=20, help="times each worker is started again; -1 without end (20)"
@@ -68,8 +71,11 @@ def arguments():
 def main():
     args = arguments()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.load_study(storage=args.url, study_name=args.study)
-    asked = study.user_attrs["cambist:orders"]["trials"]
+    try:
+        study = optuna.load_study(storage=args.url, study_name=args.study)
+        asked = study.user_attrs["cambist:orders"]["trials"]
+    except KeyError:
+        sys.exit(f"there is no study '{args.study}' of cambist: make it with cambist sweep ... --workers 0")
     command = [args.cambist, "sweep", "worker", args.url, args.study, "--threads", str(args.cpus_per_worker)]
     for option, folder in (("--data-dir", args.data_dir), ("--runs-dir", args.runs_dir)):
         command += [option, folder] if folder else []
@@ -90,14 +96,14 @@ def main():
                 exits.append(ray.get(worker))
             except ray.exceptions.RayError as error:
                 print(f"a worker is given up: {error}", file=sys.stderr)
-    finally:
-        # When this process is stopped: interrupts the workers, and waits until their trials are given back.
-        for worker in workers:
+    except (KeyboardInterrupt, SystemExit):  # Ray makes the second of SIGTERM.
+        # Only what is under way is cancelled: Ray may crash where a task is that has just ended.
+        for worker in ray.wait(workers, num_returns=len(workers), timeout=0)[1]:
             ray.cancel(worker)
-        ray.wait(workers, num_returns=len(workers), timeout=60)
-        ray.shutdown()
-        complete, pruned, failed = standing(study)
-        print(f"{args.study}: {complete} complete, {pruned} pruned, {failed} failed; {asked} asked for")
+        ray.wait(workers, num_returns=len(workers), timeout=60)  # Trials are given back.
+    ray.shutdown()
+    complete, pruned, failed = standing(study)
+    print(f"{args.study}: {complete} complete, {pruned} pruned, {failed} failed; {asked} asked for")
     # A worker exits with 0 when nothing is left to ask for: a grid may hold fewer than the study asks.
     return 0 if complete + pruned >= asked or 0 in exits else 1
 

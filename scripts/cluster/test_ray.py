@@ -1,8 +1,8 @@
-"""Runs ray_sweep.py on a Ray cluster of two worker nodes on this machine, and loses one of them in the middle.
+"""Runs ray_sweep.py on a Ray cluster of two worker nodes on this machine, and loses one in the middle.
 
     python scripts/cluster/test_ray.py PATH_OF_CAMBIST
 
-A PostgreSQL server and the Ray cluster are started in a temporary folder, and are gone at the end. Linux only.
+A PostgreSQL server and the cluster are started in a temporary folder, and are gone at the end. Linux only.
 """
 
 import contextlib
@@ -114,13 +114,12 @@ def postgres(folder, cleanup):
 
     cleanup.callback(stop)
     made = command("createdb", "-h", "127.0.0.1", "-U", "cambist", "-p", port, "studies")
-    ready = lambda: subprocess.run(made, stderr=subprocess.DEVNULL, check=False).returncode == 0
-    until("PostgreSQL's start", ready)
+    until("PostgreSQL's start", lambda: subprocess.run(made, stderr=subprocess.DEVNULL).returncode == 0)
     return f"postgresql://cambist@127.0.0.1:{port}/studies"
 
 
 def make_study(cambist, folder, url):
-    """Makes the study of the fixture, its trials made somewhat longer, and starts no worker that stays."""
+    """Makes the study of the fixture, with more and longer trials, none of them pruned."""
     shutil.copy(FIXTURES / "small.toml", folder)
     sweep = (FIXTURES / "sweep.toml").read_text()
     changes = [
@@ -138,16 +137,20 @@ def make_study(cambist, folder, url):
 
 
 def main():
-    begun = time.monotonic()
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
     cambist = str(Path(sys.argv[1]).resolve())
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGALRM, lambda *_: sys.exit(f"not done after {LIMIT_S} s"))
     signal.alarm(LIMIT_S)
     with contextlib.ExitStack() as cleanup:
-        print(run(cambist, begun, cleanup))
+        outcome = run(cambist, cleanup)
+    print(outcome)
 
 
-def run(cambist, begun, cleanup):
+def run(cambist, cleanup):
+    """The test; what it starts is ended by `cleanup`. Returns the line to print."""
+    begun = time.monotonic()
     folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="ray")))
     folder.chmod(0o755)
     url = postgres(folder, cleanup)
@@ -158,7 +161,7 @@ def run(cambist, begun, cleanup):
     from ray.cluster_utils import Cluster
 
     small = {"object_store_memory": 80 << 20, "include_dashboard": False}
-    # Ray is told to notice a lost node within a second or two, not half a minute: the sweep would be over.
+    # A lost node is noticed within seconds, not half a minute: the sweep would be over.
     quick = {"health_check_period_ms": 500, "health_check_failure_threshold": 3}
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": quick, **small})
     cleanup.callback(cluster.shutdown)
@@ -166,24 +169,27 @@ def run(cambist, begun, cleanup):
 
     log = folder / "driver.log"
     options = ["--workers", str(WORKERS), "--address", cluster.address, "--cambist", cambist]
+    options += ["--data-dir", str(folder / "data"), "--runs-dir", str(folder / "runs")]
+    command = [sys.executable, str(HERE / "ray_sweep.py"), url, "small", *options]
     with open(log, "w") as out:
-        driver = subprocess.Popen(
-            [sys.executable, str(HERE / "ray_sweep.py"), url, "small", *options, "--runs-dir", str(folder / "runs")],
-            stdout=out,
-            stderr=out,
-        )
+        driver = subprocess.Popen(command, stdout=out, stderr=out)
     cleanup.callback(lambda: [end(pid) for pid in sweep_workers(url)])
     cleanup.callback(end, driver.pid)
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.load_study(storage=url, study_name="small")
-    complete = lambda: sum(t.state.name == "COMPLETE" for t in study.get_trials(deepcopy=False))
-    everyone = lambda: len(sweep_workers(url)) == WORKERS and sweep_workers(url)
+
+    def complete():
+        return sum(trial.state.name == "COMPLETE" for trial in study.get_trials(deepcopy=False))
+
+    def everyone():
+        pids = sweep_workers(url)
+        return pids if len(pids) == WORKERS else None
+
     first = until("all workers", everyone)
     until("some trials", lambda: complete() >= 6)
 
-    # The first node is lost. One of its workers dies with it, as on a machine that loses its power; the other is an
-    # orphan for a moment, and must end by itself.
+    # The first node is lost. One of its workers is killed with it; the other must not become an orphan.
     raylet = nodes[0].all_processes["raylet"][0].process.pid
     lost = [pid for pid in first if parent(parent(pid)) == raylet]
     assert len(lost) == WORKERS // 2, f"{len(lost)} workers on the first node"
@@ -212,8 +218,8 @@ def run(cambist, begun, cleanup):
     assert said.splitlines()[-1].startswith(f"small: {states.count('COMPLETE')} complete, 0 pruned"), said
     seconds = time.monotonic() - begun
     return (
-        f"ok: {states.count('COMPLETE')} complete, {len(failed)} failed and tried again once; node lost after {before} "
-        f"trials, its {len(lost)} workers back after {after}; {memory:.0f} MiB a worker; {seconds:.0f} s"
+        f"ok: {states.count('COMPLETE')} complete, {len(failed)} failed and tried again once; node lost "
+        f"after {before}, its workers back after {after}; {memory:.0f} MiB a worker; {seconds:.0f} s"
     )
 
 

@@ -30,6 +30,25 @@ pub(crate) struct CheckSearchArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct CheckGateArgs {
+    /// Matrices of each kind.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub(crate) matrices: u64,
+    /// Trials of each.
+    #[arg(long, default_value_t = 20)]
+    pub(crate) trials: usize,
+    /// Years of daily returns.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) years: usize,
+    /// Annual Sharpe ratio of the one that has any.
+    #[arg(long, default_value_t = 2.5)]
+    pub(crate) sharpe: f64,
+    /// The gate.
+    #[arg(long, default_value = "configs/gates/live.toml")]
+    pub(crate) gate: PathBuf,
+}
+
+#[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct SweepArgs {
     /// The TOML config of the sweep.
@@ -57,7 +76,7 @@ pub(crate) struct LaunchArgs {
 pub(crate) enum SweepCommand {
     /// Work on a study, here or on any machine that reaches its storage; SIGTERM gives the trial back.
     Worker {
-        /// Where the study is kept.
+        /// Where the study is kept: sqlite:///PATH or postgresql://…; a password in PGPASSWORD is seen by no other process.
         url: String,
         /// Its name.
         study: String,

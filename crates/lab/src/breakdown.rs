@@ -4,15 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cambist_core::UnixNanos;
-use cambist_decide::TicketRules;
 use cambist_evaluate::Track;
 use cambist_evaluate::chart::{Line, Shades, Style, shaded};
 use cambist_evaluate::judgement::HOLD;
 use cambist_evaluate::metrics::{break_even, drawdown, growth, newey_west, sharpe, turnover};
 use cambist_evaluate::windows::Span;
-use cambist_execution::Latency;
 use cambist_features::Normaliser;
-use cambist_market::{Execution, FullExecution};
+use cambist_market::Execution;
 use cambist_policy::ActorCritic;
 use cambist_regime::{Labeller, RegimeKind, RegimeModel, RegimeRequest};
 use cambist_runs::RunFolder;
@@ -25,6 +23,7 @@ use crate::config::Config;
 use crate::error::LabError;
 use crate::market::{Market, Regimes};
 use crate::run::Machine;
+use crate::stress::{dearer, waits, wider};
 
 /// What one part of history did.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -221,6 +220,46 @@ impl Judged {
         Ok((parts, missing))
     }
 
+    /// The policy through `span`.
+    ///
+    /// # Errors
+    /// When the window is empty.
+    pub fn policy(&self, span: Span) -> Result<Track, LabError> {
+        self.track(&self.market, span)
+    }
+
+    /// The policy through `span` of another market: other bars, or other costs.
+    ///
+    /// # Errors
+    /// When the window is empty.
+    pub fn on(&self, market: &Market, span: Span) -> Result<Track, LabError> {
+        self.track(market, span)
+    }
+
+    /// The policy through `span` with costs, spread alone and latency so many times what they are, each by itself. Many times no
+    /// latency is none.
+    ///
+    /// # Errors
+    /// When the window is empty.
+    pub fn stressed(&self, span: Span, times: &[u32]) -> Result<Vec<(String, Track)>, LabError> {
+        let own = &self.market.execution;
+        let mut out = Vec::new();
+        for &n in times {
+            let mut cases = vec![
+                (format!("costs x{n}"), dearer(own, f64::from(n), 1)),
+                (format!("spread x{n}"), wider(own, f64::from(n))),
+            ];
+            if waits(own) {
+                cases.push((format!("latency x{n}"), dearer(own, 1.0, n)));
+            }
+            for (name, execution) in cases {
+                let market = Market { execution, ..self.market.clone() };
+                out.push((name, self.track(&market, span)?));
+            }
+        }
+        Ok(out)
+    }
+
     /// The policy over `span` as it is, with costs doubled, with latency doubled, and with both.
     ///
     /// # Errors
@@ -232,12 +271,7 @@ impl Judged {
             ("latency doubled", 1.0, 2),
             ("both", 2.0, 2),
         ];
-        let waits = match &self.market.execution {
-            Execution::Short(_) => false,
-            Execution::Full(full) => {
-                !matches!(full.rules.listings[0].latency, Latency::Millis(0) | Latency::Bars(0))
-            }
-        };
+        let waits = waits(&self.market.execution);
         // Twice no latency is none.
         let cases = cases.iter().filter(|(_, _, delay)| waits || *delay == 1);
         cases
@@ -344,36 +378,6 @@ fn part_of(name: &str, bars: &[usize], track: &Track, hold: &Track, seen: &'stat
         alpha: regression.alpha * year,
         t_alpha: regression.t_alpha,
         beta: regression.beta,
-    }
-}
-
-/// The same execution with costs `costs` times and latency `delay` times as high.
-fn dearer(execution: &Execution, costs: f64, delay: u32) -> Execution {
-    match execution {
-        Execution::Short(engine) => {
-            let mut rules = *engine.rules();
-            rules.costs = rules.costs.scaled(costs);
-            Execution::Short(cambist_execution::Engine::new(rules))
-        }
-        Execution::Full(full) => {
-            let mut rules = full.rules.as_ref().clone();
-            rules.listings.iter_mut().for_each(|listing| *listing = listing.scaled(costs, delay));
-            let spread = |event: &cambist_core::BarEvent| cambist_core::BarEvent {
-                spread: (event.spread as f64 * costs).ceil() as i64,
-                ..*event
-            };
-            Execution::Full(Arc::new(FullExecution {
-                rules: Arc::new(rules),
-                events: full.events.iter().map(spread).collect(),
-                tickets: TicketRules {
-                    cost_fraction: full.tickets.cost_fraction * costs,
-                    cost_per_unit: full.tickets.cost_per_unit * costs,
-                    slippage_ticks: full.tickets.slippage_ticks * costs,
-                    ..full.tickets
-                },
-                ..full.as_ref().clone()
-            }))
-        }
     }
 }
 

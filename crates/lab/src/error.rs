@@ -81,6 +81,20 @@ pub enum LabError {
     /// A run whose process may live.
     #[error("{0} is running, or its process was killed; --force removes it all the same")]
     StillRunning(String),
+    /// A gate that makes no sense.
+    #[error("{}: {reason}", path.display())]
+    Gate {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// No promotion.
+    #[error("there is no promotion of {0}")]
+    NotPromoted(String),
+    /// A promotion that does not hold.
+    #[error("the promotion does not hold: {0}")]
+    Promotion(#[from] cambist_runs::promotion::PromotionError),
     /// A study that another program made.
     #[error("the study '{0}' was not made by cambist sweep: its workers would not know what to train")]
     ForeignStudy(String),

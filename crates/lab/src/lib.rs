@@ -16,15 +16,18 @@ mod execution;
 pub mod learning;
 pub mod ledger;
 pub mod market;
+pub mod promote;
 pub mod regime;
 pub mod run;
 pub mod runs;
 pub mod seeds;
+mod stress;
 pub mod study;
 pub mod sweep;
 pub mod train;
 pub mod view;
 
+pub use cambist_runs::signing;
 pub use checkpoint::TrainingState;
 pub use config::{Config, ConfigError, Layers};
 pub use error::LabError;

@@ -6,7 +6,9 @@ pub mod error;
 pub mod folder;
 pub mod log;
 pub mod metrics;
+pub mod promotion;
 pub mod registry;
+pub mod signing;
 mod tensorboard;
 
 pub use checkpoint::Checkpoints;

@@ -222,6 +222,10 @@ impl Database {
                 Ok(()) => return Ok(()),
                 Err(source) => source,
             };
+            // A server that answers no will say it again.
+            if let sqlx::Error::Database(_) = &source {
+                return Err(DatabaseError::Open { place: self.place.clone(), source: Box::new(source) });
+            }
             if waited >= all {
                 let place = self.place.clone();
                 return Err(DatabaseError::Away { place, seconds: waited.as_secs(), source });
@@ -250,14 +254,15 @@ async fn prepare(connection: &mut AnyConnection, dialect: Dialect) -> Result<(),
     Ok(())
 }
 
-/// `url` as it may be shown.
+/// `url` as it may be shown: without what is after the user's name, and without the query, which may hold a password too.
 fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    match rest.split_once('@') {
+    let rest = rest.split('?').next().unwrap_or_default();
+    match rest.rsplit_once('@') {
         Some((user, host)) => {
             format!("{scheme}://{}@{host}", user.split(':').next().unwrap_or_default())
         }
-        None => url.to_owned(),
+        None => format!("{scheme}://{rest}"),
     }
 }
 
@@ -298,6 +303,12 @@ mod tests {
         assert!(matches!(error, DatabaseError::Away { .. }), "{error}");
         let text = error.to_string();
         assert!(text.contains("me@127.0.0.1:9/x") && !text.contains("secret"), "{text}");
+        for (url, shown) in [
+            ("postgresql://me:p@s3cret@host/x", "postgresql://me@host/x"),
+            ("postgresql://host/x?password=s3cret", "postgresql://host/x"),
+        ] {
+            assert_eq!(without_password(url), shown);
+        }
         assert!(matches!(Database::connect("mysql://x", &[], patience), Err(DatabaseError::Url(_))));
     }
 }

@@ -27,6 +27,18 @@ impl SharpeEstimate {
         }
     }
 
+    /// Φ.
+    #[must_use]
+    pub fn normal(z: f64) -> f64 {
+        normal_cdf(z)
+    }
+
+    /// Φ⁻¹.
+    #[must_use]
+    pub fn quantile(p: f64) -> f64 {
+        normal_quantile(p)
+    }
+
     /// `1 − γ₃ SR + (γ₄ − 1)/4 SR²`: the variance of the estimate times `n − 1`.
     fn spread(&self) -> f64 {
         1.0 - self.skewness * self.sharpe + (self.kurtosis - 1.0) / 4.0 * self.sharpe * self.sharpe

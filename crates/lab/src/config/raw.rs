@@ -74,11 +74,14 @@ pub struct RawRun {
     pub name: String,
     /// Seed of everything random.
     pub seed: u64,
+    /// The study this config was chosen in; written by `cambist sweep`, and counted by `cambist promote`: its trials are trials.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub study: String,
 }
 
 impl Default for RawRun {
     fn default() -> Self {
-        Self { name: "run".into(), seed: 1 }
+        Self { name: "run".into(), seed: 1, study: String::new() }
     }
 }
 

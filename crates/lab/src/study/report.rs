@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use cambist_evaluate::metrics::deflated_sharpe::deflated_sharpe;
-use cambist_evaluate::metrics::probabilistic_sharpe::SharpeEstimate;
 use cambist_evaluate::metrics::{moments, sharpe};
 use cambist_evaluate::overfitting::{cscv, effective_trials};
 use cambist_evaluate::panels::{Axis, Line, Panel, Point, bars, panels, parallel};
@@ -13,6 +11,7 @@ use cambist_store::{Patience, create_folder, write_atomic};
 
 use crate::config::Config;
 use crate::error::LabError;
+use crate::promote::{BLOCKS, deflated};
 
 use super::spec::Sweep;
 use super::worker::open;
@@ -30,8 +29,6 @@ pub struct Report {
 
 /// Trials that the table shows.
 const SHOWN: usize = 10;
-/// Blocks of the splits that ask whether choosing overfits.
-const BLOCKS: usize = 16;
 
 /// Reports on the study called `name` in the storage at `url`, into the folder `out`.
 ///
@@ -67,7 +64,8 @@ pub fn report(url: &str, name: &str, out: &Path) -> Result<Report, LabError> {
     }
     write("trials.csv", &csv(&sweep, &trials))?;
     if let Some(top) = ranked.first() {
-        let sets = sweep.sets(&top.params);
+        let mut sets = sweep.sets(&top.params);
+        sets.push(format!("run.study={}", sweep.name));
         let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
         let config = Config::validate(sweep.layers()?.with(&sets)?.resolve()?)?;
         write("best.toml", &toml::to_string(&config.raw).unwrap_or_default())?;
@@ -104,11 +102,10 @@ fn sentence(sweep: &Sweep, trials: &[Trial], ranked: &[&Trial], series: &[(u64, 
     let Some(own) = own.filter(|own| moments::deviation(own) > 1e-12) else {
         return format!("{tried}. The best, trial {}, never traded: it is no result.", top.number);
     };
-    let ratios: Vec<f64> =
-        all.iter().map(|r| sharpe::per_bar(r)).map(|s| if s.is_nan() { 0.0 } else { s }).collect();
+    let others = series.iter().filter(|(number, _)| *number != top.number);
+    let others: Vec<f64> = others.map(|(_, r)| sharpe::per_bar(r)).collect();
     let (raw, effective) = (all.len(), effective_trials(&all));
-    let variance = if ratios.len() > 1 { moments::deviation(&ratios).powi(2) } else { 0.0 };
-    let luck = deflated_sharpe(&SharpeEstimate::of(own), variance, raw as f64);
+    let luck = deflated(own, &others).map_or(f64::NAN, |d| d.probability);
     let splits = cscv(&all, BLOCKS);
     let overfit = splits.map_or("too few to say whether choosing overfits".to_owned(), |s| {
         format!("the probability of backtest overfitting is {:.0} % ({} splits)", 100.0 * s.pbo, s.n_splits)
