@@ -130,9 +130,12 @@ fn a_run_is_judged_again_and_other_artefacts_are_refused() {
     let seen = works(path, &["evaluate", "latest", "--window", "train"]);
     assert!(seen.contains("proves nothing"), "{seen}");
     fails(path, &["evaluate", "latest", "--window", "tomorrow"], &["tomorrow"]);
-    let sealed = works(path, &["evaluate", "latest", "--open-sealed"]);
+    let sealed = works(path, &["unseal", "latest", "--who", "me", "--why", "to see"]);
     assert!(sealed.contains("opened 0 times before"), "{sealed}");
-    assert!(works(path, &["evaluate", "latest", "--open-sealed"]).contains("opened 1 times before"));
+    assert!(
+        works(path, &["unseal", "latest", "--who", "me", "--why", "to see"])
+            .contains("opened 1 times before")
+    );
     let run = std::fs::read_dir(path.join("runs"))
         .unwrap()
         .map(|e| e.unwrap().path())
@@ -277,4 +280,54 @@ fn ruin_is_judged_over_the_whole_window() {
     );
     let held = first["judgement"]["scores"].as_array().unwrap().last().unwrap();
     assert!(held["name"] == "buy and hold" && held["total_return"].as_f64() > Some(0.5), "{held}");
+}
+
+/// What is sealed in the data is seen by no command, after an import in its place neither; opening it is recorded, and counts.
+#[test]
+fn sealed_rows_stay_sealed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let synth = ["data", "synth", "regime", "--symbol", "X", "--bars", "20000", "--start", "2020-01-01"];
+    works(path, &synth);
+    works(path, &["data", "seal", "--symbol", "X", "--venue", "synthetic", "--from", "2022-01-01"]);
+    let config = include_str!("fixtures/small.toml")
+        .replace(
+            "source = \"synthetic\"\nkind = \"regime\"\nsymbol = \"REGIME\"",
+            "source = \"store\"\nsymbol = \"X\"\nvenue = \"synthetic\"",
+        )
+        .replace("n_bars = 13000\nstart = \"2020-01-01\"\nseed = 7\n", "")
+        .replace("test_until = \"2021-06-01\"", "test_until = \"2022-03-01\"");
+    std::fs::write(path.join("x.toml"), config).unwrap();
+    let train = ["train", "x.toml", "--quiet"];
+    works(path, &train);
+    let report = |name: &str| {
+        let run = walk(path).into_iter().find(|f| f.ends_with(name)).unwrap();
+        serde_json::from_str::<serde_json::Value>(&std::fs::read_to_string(run).unwrap()).unwrap()
+    };
+    // The test window ends where the seal begins.
+    let until = report("report.json")["judgement"]["until"].as_i64().unwrap();
+    assert!(until <= 1_640_995_200_000_000_000, "{until}");
+    // A seal does not move to a later day, and survives an import in the place of the bars.
+    let refused = |args: &[&str], wanted: &str| {
+        let output = cambist(path, args);
+        assert!(!output.status.success());
+        assert!(text(&output.stderr).contains(wanted), "{}", text(&output.stderr));
+    };
+    refused(
+        &["data", "seal", "--symbol", "X", "--venue", "synthetic", "--from", "2022-02-01"],
+        "never to a later one",
+    );
+    works(path, &[&synth[..], &["--replace"]].concat());
+    works(path, &["evaluate", "latest"]);
+    refused(&["unseal", "latest", "--who", "me"], "--why");
+    let said = works(path, &["unseal", "latest", "--who", "me", "--why", "the year is over"]);
+    assert!(said.contains("opened 0 times before"), "{said}");
+    let sealed = report("report-sealed.json");
+    assert!(sealed["judgement"]["from"].as_i64().unwrap() >= 1_640_995_200_000_000_000);
+    assert!(
+        works(path, &["unseal", "latest", "--who", "me", "--why", "once more"]).contains("opened 1 times")
+    );
+    let listed = works(path, &["unseal", "--list"]);
+    assert!(listed.contains("X synthetic from 2022-01-01") && listed.contains("by me"), "{listed}");
+    assert_eq!(listed.lines().count(), 2);
 }

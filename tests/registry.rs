@@ -5,7 +5,7 @@
 mod support;
 
 use cambist_core::UnixNanos;
-use cambist_runs::{Judged, Registry, RunRecord, Status};
+use cambist_runs::{Judged, Opening, Registry, RunRecord, Status};
 use support::Postgres;
 
 #[test]
@@ -43,8 +43,17 @@ fn behaves(registry: &Registry) {
     assert_eq!(earlier(&judged("a", 0.0, 0)).len(), 2);
     assert!(earlier(&judged("d", 0.0, 10)).is_empty(), "windows that only touch");
     assert!(earlier(&Judged { market: "y".into(), ..judged("d", 0.0, 0) }).is_empty());
-    assert_eq!(registry.open_sealed("a", "x", UnixNanos(1)).unwrap(), (0));
-    assert_eq!(registry.open_sealed("b", "x", UnixNanos(2)).unwrap(), (1));
+    let opening = |run: &str, bars: &str| Opening {
+        at: 1,
+        who: "me".into(),
+        why: "to see".into(),
+        run: run.into(),
+        bars: bars.into(),
+    };
+    assert_eq!(registry.unseal(&opening("a", "x")).unwrap(), 0);
+    assert_eq!(registry.unseal(&opening("b", "x")).unwrap(), 1);
+    assert_eq!(registry.unseal(&opening("b", "y")).unwrap(), 0);
+    assert_eq!(registry.openings().unwrap().len(), 3);
     let record = RunRecord {
         name: "20200101-a".into(),
         experiment: "a".into(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use promote::{PromoteArgs, PromoteCommand};
+pub(crate) use promote::{PromoteArgs, PromoteCommand, UnsealArgs};
 pub(crate) use search::{
     CheckGateArgs, CheckSearchArgs, FilterArgs, LaunchArgs, LogsArgs, RunsCommand, SamplerName, SweepArgs,
     SweepCommand,
@@ -56,6 +56,8 @@ pub(crate) enum Command {
     },
     /// Run a rule or a trained policy over a grid of parameters.
     Backtest(BacktestArgs),
+    /// Judge a run on rows that are sealed: recorded for good, and counted as a trial.
+    Unseal(UnsealArgs),
     /// Put a policy to a gate, and sign what passes; list, verify and revoke promotions.
     Promote(PromoteArgs),
     /// List, filter, compare, plot, export, tag and delete runs.
@@ -204,14 +206,11 @@ pub(crate) struct EvaluateArgs {
     /// train, validation or test.
     #[arg(long, default_value = "test")]
     pub(crate) window: String,
-    /// Opens the sealed rows and judges on them; recorded for good.
-    #[arg(long, conflicts_with = "window")]
-    pub(crate) open_sealed: bool,
     /// The judgement as JSON.
     #[arg(long, conflicts_with = "by")]
     pub(crate) json: bool,
     /// Where it earned and lost on the test window: by regime; or through named windows of history.
-    #[arg(long, value_enum, conflicts_with = "open_sealed")]
+    #[arg(long, value_enum)]
     pub(crate) by: Option<By>,
     /// The TOML file of named windows.
     #[arg(long, default_value = "configs/windows/btc.toml")]
@@ -312,6 +311,18 @@ pub(crate) enum DataCommand {
     Show(SetArgs),
     /// Read a data set back and compare it with its fingerprint.
     Check(SetArgs),
+    /// Seal the rows of an instrument from a day on: every command but `cambist unseal` sees them no more.
+    Seal {
+        /// What is traded.
+        #[arg(long)]
+        symbol: String,
+        /// Where.
+        #[arg(long)]
+        venue: String,
+        /// The first day that is sealed.
+        #[arg(long)]
+        from: String,
+    },
     /// Make and store longer bars.
     Resample {
         #[command(flatten)]

@@ -20,6 +20,10 @@ pub(crate) fn run(command: DataCommand, machine: &MachineArgs) -> anyhow::Result
             let words = ImportWords { paths, symbol, timeframe, venue, tz, on, outlier_deviations, replace };
             bars::import_into(&root, &words)?.iter().for_each(|l| output::line(l));
         }
+        DataCommand::Seal { symbol, venue, from } => {
+            let from = bars::seal(&root, &symbol, &venue, &from)?;
+            output::line(&format!("{symbol} ({venue}) is sealed from {from} on, whatever is imported"));
+        }
         DataCommand::List => {
             let rows = bars::list(&root)?;
             if rows.is_empty() {

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Command::Runs { command } => runs::run(&command, &cli.machine),
         Command::Logs(args) => runs::logs(&args, &cli.machine),
         Command::Promote(args) => return ended(promote::run(&args, &cli.machine)),
+        Command::Unseal(args) => train::unseal(&args, &cli.machine),
         Command::Costs { command } => costs::run(&command, &cli.machine),
         Command::Regime { command } => regime::run(&command, &cli.machine),
         Command::Data { command } => data::run(*command, &cli.machine),

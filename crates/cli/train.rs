@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 
 use cambist_core::clock::SystemClock;
-use cambist_lab::evaluate::{Window, evaluate as judge};
+use cambist_lab::evaluate::{Window, evaluate as judge, unseal as open_sealed};
 use cambist_lab::run::{Ending, Interrupted, Machine, Outcome, find, resume, run};
+use cambist_lab::runs::Opening;
 use cambist_lab::seeds::run_seeds;
 use cambist_lab::{Layers, view};
 
-use crate::args::{EvaluateArgs, MachineArgs, SafetyArgs, TrainArgs};
+use crate::args::{EvaluateArgs, MachineArgs, SafetyArgs, TrainArgs, UnsealArgs};
 use crate::progress::{Voice, Watcher, interruption};
 use crate::{output, table};
 
@@ -146,19 +147,14 @@ fn under_seeds(
 
 pub(crate) fn evaluate(args: &EvaluateArgs, machine: &MachineArgs) -> anyhow::Result<()> {
     let machine = machine.machine();
-    let window = if args.open_sealed { Window::Sealed } else { args.window.parse()? };
+    let window: Window = args.window.parse()?;
     let folder = find(&machine, &args.run)?;
-    let (judgement, openings) = judge(&folder, window, &machine, &SystemClock::start())?;
+    let judgement = judge(&folder, window, &machine, &SystemClock::start())?;
     if args.json {
         output::line(&serde_json::to_string(&judgement)?);
         return Ok(());
     }
     output::line(&table::scores(&view::metrics(&judgement)));
-    if let Some(before) = openings {
-        output::line(&format!(
-            "Sealed rows opened; they had been opened {before} times before. This is recorded for good."
-        ));
-    }
     if matches!(window, Window::Train | Window::Validation) {
         output::line("These rows were used to make the policy: what it earned on them proves nothing.");
     } else {
@@ -166,5 +162,30 @@ pub(crate) fn evaluate(args: &EvaluateArgs, machine: &MachineArgs) -> anyhow::Re
     }
     let suffix = if window == Window::Test { String::new() } else { format!("-{}", window.name()) };
     output::line(&format!("report   {}/report{suffix}.html", folder.path().display()));
+    Ok(())
+}
+
+pub(crate) fn unseal(args: &UnsealArgs, machine: &MachineArgs) -> anyhow::Result<()> {
+    let machine = machine.machine();
+    if args.list {
+        for (opening, hash) in machine.registry(&machine.runs)?.openings()? {
+            let at = cambist_core::UnixNanos(opening.at);
+            let Opening { who, why, run, bars, .. } = opening;
+            let short = hash.get(..12).unwrap_or(&hash);
+            output::line(&format!("{at}  {short}  {bars}  by {who} for {run}: {why}"));
+        }
+        return Ok(());
+    }
+    let wanted =
+        args.run.as_deref().ok_or_else(|| anyhow::anyhow!("name the run to judge on sealed rows"))?;
+    let folder = find(&machine, wanted)?;
+    let (who, why) = (args.who.clone().unwrap_or_default(), args.why.clone().unwrap_or_default());
+    let (judgement, before) = open_sealed(&folder, &who, &why, &machine, &SystemClock::start())?;
+    output::line(&table::scores(&view::metrics(&judgement)));
+    output::line(&format!(
+        "Sealed rows opened; they had been opened {before} times before. This is recorded for good, and counts as a trial."
+    ));
+    output::line(&judgement.verdict.sentence);
+    output::line(&format!("report   {}/report-sealed.html", folder.path().display()));
     Ok(())
 }

@@ -55,3 +55,18 @@ pub(crate) enum PromoteCommand {
         key: PathBuf,
     },
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct UnsealArgs {
+    /// The run: its name, the beginning of it, its path, or `latest`.
+    pub(crate) run: Option<String>,
+    /// Who opens them.
+    #[arg(long, env = "USER")]
+    pub(crate) who: Option<String>,
+    /// Why.
+    #[arg(long)]
+    pub(crate) why: Option<String>,
+    /// Only list the openings so far, and check that none was changed.
+    #[arg(long)]
+    pub(crate) list: bool,
+}

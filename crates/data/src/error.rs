@@ -8,6 +8,24 @@ use cambist_store::{DatabaseError, FileError};
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
+    /// Every row is sealed.
+    #[error("all of {set} is sealed: its seal begins at {from}")]
+    AllSealed {
+        /// The data set.
+        set: String,
+        /// From when on.
+        from: cambist_core::UnixNanos,
+    },
+    /// Seals only grow.
+    #[error(
+        "{set} is sealed from {from} on already: a seal is moved to an earlier day, never to a later one"
+    )]
+    SealedAlready {
+        /// The instrument.
+        set: String,
+        /// From when on.
+        from: cambist_core::UnixNanos,
+    },
     /// A path is not there.
     #[error("there is no file {}: give the path of a CSV or Parquet file", .0.display())]
     Missing(PathBuf),

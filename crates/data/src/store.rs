@@ -20,14 +20,22 @@ use crate::check::Report;
 use crate::error::DataError;
 use crate::synth::Truth;
 
-const MIGRATIONS: &[&str] = &["CREATE TABLE data_set (
+const MIGRATIONS: &[&str] = &[
+    "CREATE TABLE data_set (
     symbol TEXT NOT NULL,
     venue TEXT NOT NULL,
     timeframe TEXT NOT NULL,
     fingerprint TEXT NOT NULL,
     entry TEXT NOT NULL,
     PRIMARY KEY (symbol, venue, timeframe)
-)"];
+)",
+    "CREATE TABLE seal (
+    symbol TEXT NOT NULL,
+    venue TEXT NOT NULL,
+    from_ns INTEGER NOT NULL,
+    PRIMARY KEY (symbol, venue)
+)",
+];
 
 /// What names a data set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,10 +197,58 @@ impl DataFolder {
         venue: Option<&str>,
         timeframe: Timeframe,
     ) -> Result<(DataSet, MarketTape), DataError> {
+        let (set, tape) = self.read_opened(symbol, venue, timeframe)?;
+        let Some(from) = self.sealed_from(symbol, &set.key.venue)? else { return Ok((set, tape)) };
+        let open = tape.open_time.partition_point(|&t| t < from.0);
+        if open == 0 {
+            return Err(DataError::AllSealed { set: set.key.to_string(), from });
+        }
+        Ok((set, tape.slice(0..open)))
+    }
+
+    /// The same with the rows that are sealed: for what records an opening first, and nothing else.
+    ///
+    /// # Errors
+    /// As [`DataFolder::read`].
+    pub fn read_opened(
+        &self,
+        symbol: &str,
+        venue: Option<&str>,
+        timeframe: Timeframe,
+    ) -> Result<(DataSet, MarketTape), DataError> {
         let _lock = self.lock(File::lock_shared)?;
         let set = self.find(symbol, venue, timeframe)?;
         let tape = self.load(&set)?;
         Ok((set, tape))
+    }
+
+    /// Seals the rows of an instrument, of every timeframe and every import to come, from `from` on. A seal may be moved to an earlier
+    /// day, never to a later one.
+    ///
+    /// # Errors
+    /// When it is sealed from an earlier day, or the catalogue cannot be written.
+    pub fn seal(&self, symbol: &str, venue: &str, from: UnixNanos) -> Result<(), DataError> {
+        if let Some(already) = self.sealed_from(symbol, venue)?.filter(|already| *already < from) {
+            return Err(DataError::SealedAlready { set: format!("{symbol} ({venue})"), from: already });
+        }
+        let query = sqlx::query(
+            "INSERT INTO seal (symbol, venue, from_ns) VALUES ($1, $2, $3)
+             ON CONFLICT (symbol, venue) DO UPDATE SET from_ns = excluded.from_ns",
+        );
+        let query = query.bind(symbol).bind(venue).bind(from.0);
+        self.database.run(query.execute(self.database.pool()))?;
+        Ok(())
+    }
+
+    /// From when on the rows of an instrument are sealed, if they are.
+    ///
+    /// # Errors
+    /// When the catalogue cannot be read.
+    pub fn sealed_from(&self, symbol: &str, venue: &str) -> Result<Option<UnixNanos>, DataError> {
+        let query = sqlx::query_scalar("SELECT from_ns FROM seal WHERE symbol = $1 AND venue = $2");
+        let query = query.bind(symbol).bind(venue);
+        let from: Option<i64> = self.database.run(query.fetch_optional(self.database.pool()))?;
+        Ok(from.map(UnixNanos))
     }
 
     /// Reads the bars of `set` and checks them against its fingerprint.

@@ -50,7 +50,7 @@ pub struct Panel {
 
 const LINES: [&str; 6] = ["#d77814", "#145aa0", "#288c46", "#a03c8c", "#b42828", "#5a5a5a"];
 const HEIGHT: f64 = 240.0;
-const MARGIN: (f64, f64, f64, f64) = (64.0, 12.0, 14.0, 44.0);
+const MARGIN: (f64, f64, f64, f64) = (64.0, 24.0, 14.0, 44.0);
 
 impl Axis {
     /// An axis over `values`, with a little room around them.

@@ -170,6 +170,16 @@ pub fn list(root: &Path) -> Result<Vec<Vec<String>>, LabError> {
     Ok(DataFolder::open(root)?.list()?.iter().map(row).collect())
 }
 
+/// Seals the rows of an instrument from the day `from` on; returns that day.
+///
+/// # Errors
+/// When it is no day, or the instrument is sealed from an earlier one.
+pub fn seal(root: &Path, symbol: &str, venue: &str, from: &str) -> Result<cambist_core::UnixNanos, LabError> {
+    let day = cambist_core::UnixNanos::parse(from).ok_or_else(|| LabError::Time(from.to_owned()))?;
+    DataFolder::open(root)?.seal(symbol, venue, day)?;
+    Ok(day)
+}
+
 fn read(root: &Path, name: &SetName) -> Result<(DataFolder, DataSet, MarketTape), LabError> {
     let folder = DataFolder::open(root)?;
     let (set, tape) = folder.read(&name.symbol, name.venue.as_deref(), timeframe(&name.timeframe)?)?;

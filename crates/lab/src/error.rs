@@ -81,6 +81,9 @@ pub enum LabError {
     /// A run whose process may live.
     #[error("{0} is running, or its process was killed; --force removes it all the same")]
     StillRunning(String),
+    /// Sealed rows are opened by somebody, for something.
+    #[error("say who opens the sealed rows, and why: --who and --why")]
+    NoReason,
     /// A gate that makes no sense.
     #[error("{}: {reason}", path.display())]
     Gate {
@@ -203,9 +206,11 @@ pub enum LabError {
         here: String,
     },
     /// Sealed rows were asked for that do not exist.
-    #[error("the run's config seals nothing: windows.sealed_from is empty")]
+    #[error("nothing is sealed: windows.sealed_from is empty, and `cambist data seal` was not used")]
     NothingSealed,
     /// An unknown window.
-    #[error("there is no window '{0}': choose train, validation or test, or give --open-sealed")]
+    #[error(
+        "there is no window '{0}': choose train, validation or test; sealed rows are for `cambist unseal`"
+    )]
     UnknownWindow(String),
 }

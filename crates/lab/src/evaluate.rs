@@ -8,7 +8,7 @@ use cambist_evaluate::metrics::sharpe;
 use cambist_evaluate::report::{self, Heading};
 use cambist_evaluate::windows::Span;
 use cambist_evaluate::{Judgement, Track};
-use cambist_runs::{Judged, RunFolder};
+use cambist_runs::{Judged, Opening, RunFolder};
 
 use crate::artefact::{Artefact, REVISION};
 use crate::backtest::backtest_policy;
@@ -87,7 +87,7 @@ pub enum Window {
     Validation,
     /// What was never seen.
     Test,
-    /// What was sealed; opening is recorded for good.
+    /// What was sealed; see [`unseal`].
     Sealed,
 }
 
@@ -113,16 +113,48 @@ impl std::str::FromStr for Window {
     }
 }
 
-/// Judges the artefact of `run` on `window`, and returns how often its sealed rows were opened before, if they were.
+/// Judges the artefact of `run` on `window`.
 ///
 /// # Errors
-/// When the artefact cannot be used, its data changed, or the window is empty.
+/// When the artefact cannot be used, its data changed, or the window is empty or sealed.
 pub fn evaluate(
     run: &RunFolder,
     window: Window,
     machine: &Machine,
     clock: &dyn Clock,
-) -> Result<(Judgement, Option<i64>), LabError> {
+) -> Result<Judgement, LabError> {
+    if window == Window::Sealed {
+        return Err(LabError::UnknownWindow(window.name().to_owned()));
+    }
+    Ok(judged(run, window, None, machine, clock)?.0)
+}
+
+/// Opens the rows that are sealed, for good and on record, and judges the artefact of `run` on them. Returns how often they were
+/// opened before. The record shows tampering; it cannot prevent it.
+///
+/// # Errors
+/// When nothing is sealed, the record cannot be written or was changed, or as [`evaluate`].
+pub fn unseal(
+    run: &RunFolder,
+    who: &str,
+    why: &str,
+    machine: &Machine,
+    clock: &dyn Clock,
+) -> Result<(Judgement, usize), LabError> {
+    if who.trim().is_empty() || why.trim().is_empty() {
+        return Err(LabError::NoReason);
+    }
+    let (judgement, before) = judged(run, Window::Sealed, Some((who, why)), machine, clock)?;
+    Ok((judgement, before.unwrap_or(0)))
+}
+
+fn judged(
+    run: &RunFolder,
+    window: Window,
+    opener: Option<(&str, &str)>,
+    machine: &Machine,
+    clock: &dyn Clock,
+) -> Result<(Judgement, Option<usize>), LabError> {
     let (artefact, agent, hash) = Artefact::load(run)?;
     let config = Config::validate(artefact.config.clone())?.with_multiplier(artefact.multiplier);
     let market = Market::prepare(&config, &machine.data)?;
@@ -139,9 +171,16 @@ pub fn evaluate(
         Window::Validation => (market, fold.validation, None),
         Window::Test => (market, fold.test, None),
         Window::Sealed => {
-            let from = config.sealed_from.ok_or(LabError::NothingSealed)?;
-            let bars = format!("{} {} from {from}", config.raw.data.symbol, config.raw.data.venue);
-            let before = machine.registry(&run.root())?.open_sealed(&run.name(), &bars, clock.now())?;
+            let (who, why) = opener.ok_or(LabError::NoReason)?;
+            let from = Market::sealed_from(&config, &machine.data)?.ok_or(LabError::NothingSealed)?;
+            let opening = Opening {
+                at: clock.now().0,
+                who: who.to_owned(),
+                why: why.to_owned(),
+                run: run.name(),
+                bars: format!("{} {} from {from}", config.raw.data.symbol, config.raw.data.venue),
+            };
+            let before = machine.registry(&run.root())?.unseal(&opening)?;
             let whole = with_regimes(Market::unsealed(&config, &machine.data)?)?;
             let span = Span { from, until: whole.whole().until };
             (whole, span, Some(before))

@@ -49,7 +49,7 @@ impl Market {
     /// # Errors
     /// When the data set is missing or damaged, or cannot be resampled.
     pub fn prepare(config: &Config, data_folder: &Path) -> Result<Self, LabError> {
-        Self::with_rows_until(config, data_folder, config.sealed_from)
+        Self::with_rows_until(config, data_folder, config.sealed_from, false)
     }
 
     /// The same with the sealed rows: only for the command that opens them.
@@ -57,19 +57,41 @@ impl Market {
     /// # Errors
     /// As [`Market::prepare`].
     pub(crate) fn unsealed(config: &Config, data_folder: &Path) -> Result<Self, LabError> {
-        Self::with_rows_until(config, data_folder, None)
+        Self::with_rows_until(config, data_folder, None, true)
+    }
+
+    /// From when on rows are sealed: by the config, or by the data themselves.
+    ///
+    /// # Errors
+    /// When the data set is not there.
+    pub(crate) fn sealed_from(config: &Config, data_folder: &Path) -> Result<Option<UnixNanos>, LabError> {
+        let own = match &config.source {
+            DataSource::Synthetic(_) => None,
+            DataSource::Store { symbol, venue, stored } => {
+                let folder = DataFolder::open(data_folder)?;
+                let set = folder.find(&symbol.0, venue.as_deref(), *stored)?;
+                folder.sealed_from(&symbol.0, &set.key.venue)?
+            }
+        };
+        Ok(own.into_iter().chain(config.sealed_from).min())
     }
 
     fn with_rows_until(
         config: &Config,
         folder_path: &Path,
         until: Option<UnixNanos>,
+        opened: bool,
     ) -> Result<Self, LabError> {
         let tape = match &config.source {
             DataSource::Synthetic(request) => synth::synthesize(request)?.0,
             DataSource::Store { symbol, venue, stored } => {
                 let folder = DataFolder::open(folder_path)?;
-                folder.read(&symbol.0, venue.as_deref(), *stored)?.1
+                let venue = venue.as_deref();
+                if opened {
+                    folder.read_opened(&symbol.0, venue, *stored)?.1
+                } else {
+                    folder.read(&symbol.0, venue, *stored)?.1
+                }
             }
         };
         let tape = match until {

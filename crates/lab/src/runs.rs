@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::error::LabError;
 use crate::run::Machine;
 
-pub use cambist_runs::RunRecord;
+pub use cambist_runs::{Opening, RunRecord};
 
 /// Which runs.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -45,6 +45,16 @@ pub enum RunError {
         /// What was written.
         wanted: String,
     },
+    /// The record of openings was changed.
+    #[error(
+        "the record of openings of sealed rows was changed: number {number}, of run {run}, does not follow from what is before it"
+    )]
+    Tampered {
+        /// Its place, from 1.
+        number: usize,
+        /// What it says it was for.
+        run: String,
+    },
     /// No checkpoint can be used.
     #[error("no checkpoint can be used: {}; train anew without --resume", damaged.iter().map(|(path, why)| format!("{}: {why}", path.display())).collect::<Vec<_>>().join("; "))]
     NoCheckpoint {

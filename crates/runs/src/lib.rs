@@ -15,4 +15,4 @@ pub use checkpoint::Checkpoints;
 pub use error::RunError;
 pub use folder::RunFolder;
 pub use metrics::MetricsLog;
-pub use registry::{Judged, Registry, RunRecord, Status};
+pub use registry::{Judged, Opening, Registry, RunRecord, Status};

@@ -59,6 +59,49 @@ CREATE TABLE run_tag (
     PRIMARY KEY (run, tag)
 )";
 
+/// Openings of sealed rows, each holding the hash of the one before.
+const UNSEALINGS: &str = "CREATE TABLE unsealing (
+    id {id},
+    at {int} NOT NULL,
+    who TEXT NOT NULL,
+    why TEXT NOT NULL,
+    run TEXT NOT NULL,
+    bars TEXT NOT NULL,
+    previous TEXT NOT NULL,
+    hash TEXT NOT NULL UNIQUE
+);
+";
+
+const UNSEALINGS_STAY: [&str; 2] = [
+    "CREATE TRIGGER unsealing_stays BEFORE DELETE ON unsealing BEGIN SELECT RAISE(ABORT, 'openings are kept'); END;
+CREATE TRIGGER unsealing_is_final BEFORE UPDATE ON unsealing BEGIN SELECT RAISE(ABORT, 'openings are kept'); END;",
+    "CREATE TRIGGER unsealing_stays BEFORE DELETE OR UPDATE OR TRUNCATE ON unsealing EXECUTE FUNCTION cambist_stays();",
+];
+
+/// An opening of sealed rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Opening {
+    /// When, ns.
+    pub at: i64,
+    /// Who opened them.
+    pub who: String,
+    /// Why.
+    pub why: String,
+    /// The run that was judged on them.
+    pub run: String,
+    /// Which rows: instrument, venue, and from when on.
+    pub bars: String,
+}
+
+impl Opening {
+    /// BLAKE3 over the hash before it and all it says.
+    fn hash(&self, previous: &str) -> String {
+        // As JSON, so that no text can be read as two fields.
+        let said = serde_json::json!([previous, self.at, self.who, self.why, self.run, self.bars]);
+        blake3::hash(said.to_string().as_bytes()).to_hex().to_string()
+    }
+}
+
 /// A judgement to be counted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judged {
@@ -145,12 +188,13 @@ pub struct Registry {
     database: Database,
 }
 
-fn steps(dialect: Dialect) -> [String; 2] {
-    let stays = match dialect {
-        Dialect::Sqlite => STAYS[0],
-        Dialect::Postgres => STAYS[1],
+fn steps(dialect: Dialect) -> [String; 3] {
+    let own = match dialect {
+        Dialect::Sqlite => 0,
+        Dialect::Postgres => 1,
     };
-    [format!("{JUDGEMENTS}{stays}"), RUNS.to_owned()]
+    let (judgements, unsealings) = (STAYS[own], UNSEALINGS_STAY[own]);
+    [format!("{JUDGEMENTS}{judgements}"), RUNS.to_owned(), format!("{UNSEALINGS}{unsealings}")]
 }
 
 impl Registry {
@@ -159,8 +203,8 @@ impl Registry {
     /// # Errors
     /// When it cannot be opened.
     pub fn open(root: &Path) -> Result<Self, RunError> {
-        let [first, second] = steps(Dialect::Sqlite);
-        Ok(Self { database: Database::open(&root.join("registry.sqlite"), &[&first, &second])? })
+        let [first, second, third] = steps(Dialect::Sqlite);
+        Ok(Self { database: Database::open(&root.join("registry.sqlite"), &[&first, &second, &third])? })
     }
 
     /// Opens or creates the registry at `url`: `sqlite:///…` or `postgresql://…`.
@@ -168,8 +212,8 @@ impl Registry {
     /// # Errors
     /// When it cannot be opened.
     pub fn connect(url: &str) -> Result<Self, RunError> {
-        let [first, second] = steps(Dialect::of(url));
-        Ok(Self { database: Database::connect(url, &[&first, &second], Patience::default())? })
+        let [first, second, third] = steps(Dialect::of(url));
+        Ok(Self { database: Database::connect(url, &[&first, &second, &third], Patience::default())? })
     }
 
     /// Notes that `run` has begun, or goes on.
@@ -316,17 +360,51 @@ impl Registry {
         Ok(())
     }
 
-    /// Records that `run` opened the sealed rows `bars`, and returns how often they were opened before.
+    /// Records an opening of sealed rows behind all that came before, and returns how often these were opened before.
     ///
     /// # Errors
-    /// When the registry cannot be written: the rows must then stay sealed.
-    pub fn open_sealed(&self, run: &str, bars: &str, now: UnixNanos) -> Result<i64, RunError> {
-        let pool = self.database.pool();
-        let count = sqlx::query_scalar("SELECT count(*) FROM sealed_opening WHERE bars = $1").bind(bars);
-        let before = self.database.run(count.fetch_one(pool))?;
-        let insert = sqlx::query("INSERT INTO sealed_opening (at, run, bars) VALUES ($1, $2, $3)");
-        self.database.run(insert.bind(now.0).bind(run).bind(bars).execute(pool))?;
-        Ok(before)
+    /// When the record before it was changed, or the registry cannot be written: the rows must then stay sealed.
+    pub fn unseal(&self, opening: &Opening) -> Result<usize, RunError> {
+        let before = self.openings()?;
+        let previous = before.last().map_or(String::new(), |(_, hash)| hash.clone());
+        let query = sqlx::query(
+            "INSERT INTO unsealing (at, who, why, run, bars, previous, hash) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(opening.at)
+        .bind(&opening.who)
+        .bind(&opening.why)
+        .bind(&opening.run)
+        .bind(&opening.bars)
+        .bind(&previous)
+        .bind(opening.hash(&previous));
+        self.database.run(query.execute(self.database.pool()))?;
+        Ok(before.iter().filter(|(own, _)| own.bars == opening.bars).count())
+    }
+
+    /// All openings of sealed rows, oldest first, with their hashes.
+    ///
+    /// # Errors
+    /// When the registry cannot be read, or an opening was changed or taken out: the first that does not follow from the one before.
+    pub fn openings(&self) -> Result<Vec<(Opening, String)>, RunError> {
+        let query = sqlx::query("SELECT at, who, why, run, bars, previous, hash FROM unsealing ORDER BY id");
+        let rows = self.database.run(query.fetch_all(self.database.pool()))?;
+        let mut out: Vec<(Opening, String)> = Vec::with_capacity(rows.len());
+        for row in rows {
+            let opening = Opening {
+                at: row.get(0),
+                who: row.get(1),
+                why: row.get(2),
+                run: row.get(3),
+                bars: row.get(4),
+            };
+            let (previous, hash): (String, String) = (row.get(5), row.get(6));
+            let before = out.last().map_or("", |(_, hash)| hash.as_str());
+            if previous != before || hash != opening.hash(&previous) {
+                return Err(RunError::Tampered { number: out.len() + 1, run: opening.run });
+            }
+            out.push((opening, hash));
+        }
+        Ok(out)
     }
 }
 
@@ -341,9 +419,30 @@ mod tests {
         let registry = Registry::open(folder.path()).unwrap();
         let judged = Judged { run: "a".into(), market: "x".into(), first: 0, last: 1, sharpe: 0.5 };
         registry.judged(&judged, UnixNanos(1)).unwrap();
-        registry.open_sealed("a", "x", UnixNanos(1)).unwrap();
+        let opening = |at, why: &str| Opening {
+            at,
+            who: "me".into(),
+            why: why.into(),
+            run: "a".into(),
+            bars: "x from 2024".into(),
+        };
+        assert_eq!(registry.unseal(&opening(1, "to see")).unwrap(), 0);
+        assert_eq!(registry.unseal(&opening(2, "again")).unwrap(), 1);
+        assert_eq!(registry.unseal(&opening(3, "and again")).unwrap(), 2);
         let Registry { database } = &registry;
-        assert!(database.run(sqlx::query("DELETE FROM judgement").execute(database.pool())).is_err());
-        assert!(database.run(sqlx::query("DELETE FROM sealed_opening").execute(database.pool())).is_err());
+        let run = |sql: &'static str| database.run(sqlx::query(sql).execute(database.pool()));
+        for sql in ["DELETE FROM judgement", "DELETE FROM unsealing", "UPDATE unsealing SET why = 'x'"] {
+            assert!(run(sql).is_err(), "{sql}");
+        }
+        // Whoever takes the triggers away leaves traces: a changed row, and one that is missing.
+        run("DROP TRIGGER unsealing_stays").unwrap();
+        run("DROP TRIGGER unsealing_is_final").unwrap();
+        run("UPDATE unsealing SET why = 'nothing' WHERE id = 2").unwrap();
+        assert!(matches!(registry.openings(), Err(RunError::Tampered { number: 2, .. })));
+        assert!(registry.unseal(&opening(4, "")).is_err());
+        run("UPDATE unsealing SET why = 'again' WHERE id = 2").unwrap();
+        assert_eq!(registry.openings().unwrap().len(), 3);
+        run("DELETE FROM unsealing WHERE id = 2").unwrap();
+        assert!(matches!(registry.openings(), Err(RunError::Tampered { number: 2, .. })));
     }
 }

@@ -187,7 +187,7 @@ pub struct RawWindows {
     /// Day after the last day of the test; empty for the last bar.
     #[serde(default)]
     pub test_until: String,
-    /// From this day on rows are sealed: no command sees them but `evaluate --open-sealed`, which is recorded for good.
+    /// From this day on rows are sealed: no command sees them but `cambist unseal`, which is recorded for good.
     /// Empty for none.
     #[serde(default)]
     pub sealed_from: String,

@@ -122,9 +122,12 @@ fn sentence(sweep: &Sweep, trials: &[Trial], ranked: &[&Trial], series: &[(u64, 
 
 fn shown_value(parameter: &Parameter, trial: &Trial) -> String {
     let value = trial.params.get(&parameter.name).and_then(|x| parameter.domain.external(*x));
+    let is_choice = matches!(parameter.domain, Domain::Choice(_));
     match value {
         None => "–".to_owned(),
-        Some(serde_json::Value::Number(n)) if n.is_f64() => format!("{:.4e}", n.as_f64().unwrap_or(f64::NAN)),
+        Some(serde_json::Value::Number(n)) if n.is_f64() && !is_choice => {
+            format!("{:.4e}", n.as_f64().unwrap_or(f64::NAN))
+        }
         Some(serde_json::Value::String(word)) => word,
         Some(other) => other.to_string(),
     }
