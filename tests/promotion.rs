@@ -1,5 +1,5 @@
 //! Promotion: what passes is signed, what does not is refused with the numbers, and a record holds for its artefact alone.
-
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test")]
 #![cfg(unix)]
 
 mod support;

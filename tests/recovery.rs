@@ -1,5 +1,5 @@
 //! A training that is killed, stopped, damaged or short of room goes on to the bytes it would have ended with.
-
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test")]
 #![cfg(unix)]
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
 //! Sweeps over trainings, in SQLite and in PostgreSQL, beside Optuna itself.
-
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test")]
 #![cfg(unix)]
 
 mod support;

@@ -1,6 +1,6 @@
 //! What several tests need: a PostgreSQL of one's own, Python, and the command.
 
-#![allow(dead_code, reason = "every test uses some of it")]
+#![allow(dead_code, clippy::unwrap_used, reason = "every test uses some of it, and a test may fail")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

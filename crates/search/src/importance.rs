@@ -1,12 +1,10 @@
 //! Which parameters made the difference: functional analysis of variance (Hutter, Hoos & Leyton-Brown 2014), by the `optimizer` crate.
 
-use std::collections::HashMap;
-
 use optimizer::sampler::{CompletedTrial, RandomSampler};
 use optimizer::storage::MemoryStorage;
 use optimizer::{Direction as Way, FanovaConfig, Study as Library};
 
-use crate::sampler::Units;
+use crate::library::{Units, labelled};
 use crate::space::Space;
 use crate::trial::{State, Trial};
 
@@ -14,12 +12,9 @@ use crate::trial::{State, Trial};
 #[must_use]
 pub fn importance(space: &Space, trials: &[Trial], objective: usize) -> Vec<(String, f64)> {
     let units = Units::of(space);
-    let labels: HashMap<_, _> =
-        units.ids().iter().copied().zip(space.parameters().iter().map(|p| p.name.clone())).collect();
     let told = |t: &Trial| {
         let value = t.values.get(objective).copied().filter(|v| v.is_finite())?;
-        let params = units.values(space, t);
-        Some(CompletedTrial::new(t.number, params, units.ranges(), labels.clone(), value))
+        Some(labelled(&units, space, t, value))
     };
     let done: Vec<CompletedTrial> =
         trials.iter().filter(|t| t.state == State::Complete).filter_map(told).collect();

@@ -6,6 +6,7 @@
 
 pub mod error;
 pub mod importance;
+mod library;
 pub mod pruner;
 pub mod sampler;
 mod schema;

@@ -1,7 +1,5 @@
 //! Whether a trial is worth going on with. The rules are those of the `optimizer` crate; values are turned so that small is good.
 
-use std::collections::HashMap;
-
 use optimizer::Direction as Way;
 use optimizer::pruner::{
     HyperbandPruner, MedianPruner, NopPruner, Pruner, SuccessiveHalvingPruner, WilcoxonPruner,
@@ -9,6 +7,7 @@ use optimizer::pruner::{
 use optimizer::sampler::CompletedTrial;
 use serde::{Deserialize, Serialize};
 
+use crate::library::bare;
 use crate::trial::{Direction, State, Trial};
 
 /// Which rule ends trials early.
@@ -49,8 +48,7 @@ impl PrunerKind {
         };
         let told = |t: &Trial| {
             let value = t.values.first().map_or(f64::INFINITY, |v| direction.loss(*v));
-            let mut told =
-                CompletedTrial::new(t.number, HashMap::new(), HashMap::new(), HashMap::new(), value);
+            let mut told = bare(t.number, value);
             told.intermediate_values = reports(t);
             told.state = if t.state == State::Complete {
                 optimizer::TrialState::Complete

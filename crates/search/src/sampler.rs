@@ -5,17 +5,17 @@
 //! with as much of the history as it had seen ([`SEEN`]). Every suggestion is thus a function of the storage and the seed alone:
 //! any worker may ask for it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use cambist_core::rng::{Purpose, Stream};
-use optimizer::distribution::{Distribution, FloatDistribution};
+use optimizer::distribution::Distribution;
 use optimizer::multi_objective::{MultiObjectiveSampler, MultiObjectiveTrial};
 use optimizer::param::ParamValue;
-use optimizer::parameter::ParamId;
 use optimizer::sampler::{CmaEsSampler, CompletedTrial, GpSampler, Nsga2Sampler, Sampler};
 use serde::{Deserialize, Serialize};
 
 use crate::error::SearchError;
+use crate::library::{Units, labelled};
 use crate::space::{Domain, Parameter, Space};
 use crate::tpe::{self, Seen};
 use crate::trial::{Direction, State, Trial};
@@ -208,54 +208,6 @@ fn from_unit(domain: &Domain, u: f64) -> f64 {
     }
 }
 
-/// The share of a range at which `x` is.
-fn to_unit(domain: &Domain, x: f64) -> f64 {
-    match domain {
-        Domain::Float { low, high, log: true, .. } => libm::log(x / low) / libm::log(high / low),
-        Domain::Float { low, high, .. } => (x - low) / (high - low),
-        Domain::Int { low, high, log: true, .. } => {
-            libm::log(x / *low as f64) / libm::log(*high as f64 / *low as f64)
-        }
-        Domain::Int { low, high, step, .. } => {
-            ((x - *low as f64) / *step as f64 + 0.5) / ((high - low) / step + 1) as f64
-        }
-        Domain::Choice(choices) => (x + 0.5) / choices.len() as f64,
-    }
-}
-
-/// What the library is told: every parameter as a share of its range. Ranges differ by a hair, for it tells parameters apart by
-/// them.
-pub(crate) struct Units {
-    ids: Vec<ParamId>,
-    ranges: Vec<Distribution>,
-}
-
-impl Units {
-    pub(crate) fn of(space: &Space) -> Self {
-        let range = |place: usize| {
-            let high = 1.0 + 1e-12 * (place + 1) as f64;
-            Distribution::Float(FloatDistribution { low: 0.0, high, log_scale: false, step: None })
-        };
-        let n = space.parameters().len();
-        Self { ids: (0..n).map(|_| ParamId::new()).collect(), ranges: (0..n).map(range).collect() }
-    }
-
-    /// Values of `trial`, in the middle where a parameter did not matter.
-    pub(crate) fn values(&self, space: &Space, trial: &Trial) -> HashMap<ParamId, ParamValue> {
-        let share = |p: &Parameter| trial.params.get(&p.name).map_or(0.5, |x| to_unit(&p.domain, *x));
-        let pairs = self.ids.iter().zip(space.parameters());
-        pairs.map(|(id, p)| (*id, ParamValue::Float(share(p).clamp(0.0, 1.0)))).collect()
-    }
-
-    pub(crate) fn ids(&self) -> &[ParamId] {
-        &self.ids
-    }
-
-    pub(crate) fn ranges(&self) -> HashMap<ParamId, Distribution> {
-        self.ids.iter().copied().zip(self.ranges.iter().cloned()).collect()
-    }
-}
-
 /// Finished trials in the order in which they finished.
 fn finished<'a>(asked: &Asked<'a>) -> Vec<&'a Trial> {
     let mut done: Vec<&Trial> = asked.trials.iter().filter(|t| t.state == State::Complete).collect();
@@ -268,8 +220,7 @@ fn told(asked: &Asked<'_>, units: &Units, trials: &[&Trial]) -> Vec<CompletedTri
     let tell = |t: &&Trial| {
         let value = t.values.first().map_or(f64::MAX, |v| direction.loss(*v));
         let value = if value.is_finite() { value } else { f64::MAX };
-        let params = units.values(asked.space, t);
-        let mut told = CompletedTrial::new(t.number, params, units.ranges(), HashMap::new(), value);
+        let mut told = labelled(units, asked.space, t, value);
         told.constraints = t.constraints();
         told
     };
@@ -331,10 +282,10 @@ fn led_many(asked: &Asked<'_>, sampler: &dyn MultiObjectiveSampler) -> Suggestio
             id: t.number,
             params: units.values(asked.space, t),
             distributions: units.ranges(),
-            param_labels: HashMap::new(),
+            param_labels: Default::default(),
             values: t.values.iter().zip(asked.directions).map(|(v, d)| d.loss(*v)).collect(),
             state: optimizer::TrialState::Complete,
-            user_attrs: HashMap::new(),
+            user_attrs: Default::default(),
             constraints: t.constraints(),
         })
         .collect();

@@ -30,25 +30,33 @@ struct CourseState {
 #[derive(Serialize, Deserialize)]
 enum BooksState {
     Short(Ledger<1>),
-    Full { broker: BrokerState, gate: Gate, goal: Option<Goal> },
+    Full(Box<FullState>),
+}
+
+#[derive(Serialize, Deserialize)]
+struct FullState {
+    broker: BrokerState,
+    gate: Gate,
+    goal: Option<Goal>,
 }
 
 impl Books {
     fn state(&self) -> BooksState {
         match self {
             Self::Short(_, ledger) => BooksState::Short(ledger.clone()),
-            Self::Full(client) => BooksState::Full {
+            Self::Full(client) => BooksState::Full(Box::new(FullState {
                 broker: client.broker.state().clone(),
                 gate: client.gate.clone(),
                 goal: client.goal,
-            },
+            })),
         }
     }
 
     fn restore(&mut self, state: BooksState) -> Result<(), StateError> {
         match (self, state) {
             (Self::Short(_, ledger), BooksState::Short(kept)) => *ledger = kept,
-            (Self::Full(client), BooksState::Full { broker, gate, goal }) => {
+            (Self::Full(client), BooksState::Full(state)) => {
+                let FullState { broker, gate, goal } = *state;
                 client.broker.restore(broker)?;
                 (client.gate, client.goal) = (gate, goal);
             }

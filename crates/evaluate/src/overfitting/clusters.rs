@@ -42,8 +42,7 @@ pub fn effective_trials(returns: &[&[f64]]) -> usize {
         let Some((_, from, to)) = closest else { break };
         sizes[to] += sizes[from];
         sizes[from] = 0;
-        for other in 0..n {
-            let sum = between[from][other];
+        for (other, sum) in between[from].clone().into_iter().enumerate() {
             between[to][other] += sum;
             between[other][to] += sum;
         }

@@ -139,7 +139,6 @@ fn shown(status: ExitStatus) -> String {
     status.to_string()
 }
 
-#[expect(clippy::disallowed_methods, reason = "waits for other processes; no result depends on it")]
 fn pause() {
     std::thread::sleep(Duration::from_millis(300));
 }

@@ -125,7 +125,6 @@ pub fn work(
     Ok(done)
 }
 
-#[expect(clippy::disallowed_methods, reason = "waits for other workers; no result depends on it")]
 fn pause(seconds: f64, stop: &AtomicBool) {
     let (step, mut waited) = (0.05, 0.0);
     while waited < seconds && !stop.load(Ordering::SeqCst) {
