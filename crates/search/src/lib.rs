@@ -8,6 +8,7 @@ pub mod error;
 pub mod importance;
 mod library;
 pub mod pruner;
+mod rows;
 pub mod sampler;
 mod schema;
 pub mod space;
