@@ -34,7 +34,7 @@ pub struct Record {
 pub struct Signed {
     /// The record.
     pub record: Record,
-    /// Of [`Record::message`], hex.
+    /// Over what it says, hex.
     pub signature: String,
 }
 

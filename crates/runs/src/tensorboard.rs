@@ -134,11 +134,11 @@ pub(crate) mod hparams {
 
     #[derive(Clone, PartialEq, Message)]
     struct Experiment {
-        #[prost(double, tag = "4")]
+        #[prost(double, tag = "3")]
         time_created_secs: f64,
-        #[prost(message, repeated, tag = "5")]
+        #[prost(message, repeated, tag = "4")]
         parameters: Vec<Parameter>,
-        #[prost(message, repeated, tag = "6")]
+        #[prost(message, repeated, tag = "5")]
         metrics: Vec<Metric>,
     }
 
