@@ -137,7 +137,12 @@ fn what_does_not_pass_is_refused_with_the_numbers() {
     let kept = std::fs::read_dir(path.join("runs")).unwrap().filter_map(Result::ok);
     let attempt = kept.map(|e| e.path().join("promotion-attempt.json")).find(|p| p.is_file()).unwrap();
     assert!(std::fs::read_to_string(attempt).unwrap().contains("\"passed\": false"));
-    // A study that is not there cannot be counted, so nothing is promoted.
+    // Another study cannot be counted in the place of its own; nor can one that it does not come from, or that is not there.
+    let said = refused(path, &["promote", "latest", "--gate", "open.toml", "--study", "other"]);
+    assert!(said.contains("chosen in the study 'small'"), "{said}");
+    works(path, &["train", "small.toml", "--quiet"]);
+    let said = refused(path, &["promote", "latest", "--gate", "open.toml", "--study", "small"]);
+    assert!(said.contains("it was not chosen there"), "{said}");
     let said = refused(path, &["promote", "latest", "--gate", "open.toml", "--study", "other"]);
     assert!(said.contains("there is no study 'other'"), "{said}");
     for (from, to, wanted) in [

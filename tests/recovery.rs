@@ -223,3 +223,37 @@ fn a_full_disk_loses_nothing() {
     works(path, &["train", "--quiet", "--resume", &run.display().to_string()]);
     assert_eq!(manifest_hash(&run), manifest_hash(&whole));
 }
+
+/// `latest` is the newest that is not finished, killed ones among them; and a run is one process's at a time.
+#[test]
+fn the_latest_unfinished_run_goes_on_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    std::fs::write(path.join("small.toml"), SMALL).unwrap();
+    let long = ["train", "small.toml", "--quiet", "--set", "ppo.total_steps=1000000000"];
+    let mut child = cambist(path, &long).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while runs(path).pop().is_none_or(|run| lines(&run) < 60) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let killed = runs(path).remove(0);
+    works(path, &["train", "small.toml", "--quiet"]);
+    let name = killed.file_name().unwrap().to_string_lossy().into_owned();
+    let latest = || cambist(path, &["train", "--resume", "latest", "--time-limit", "1s"]).output().unwrap();
+    let output = latest();
+    assert_eq!(output.status.code(), Some(75), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains(&name), "{}", text(&output.stdout));
+    let held = cambist_runs::RunFolder::find(&path.join("runs"), &name).unwrap().lock().unwrap();
+    for args in [&["train", "--resume", &name][..], &["runs", "delete", &name]] {
+        let output = cambist(path, args).output().unwrap();
+        assert!(text(&output.stderr).contains("another process works on"), "{}", text(&output.stderr));
+    }
+    drop(held);
+    assert!(works(path, &["runs", "delete", &name]).contains("still counts as tried"));
+    // An empty name is a mistake, not the only run there is.
+    for args in [&["train", "--resume", ""][..], &["runs", "delete", ""]] {
+        let output = cambist(path, args).output().unwrap();
+        assert!(text(&output.stderr).contains("there is no run ''"), "{}", text(&output.stderr));
+    }
+}

@@ -89,3 +89,25 @@ fn behaves(registry: &Registry) {
     assert!(!registry.bury("none", UnixNanos(10)).unwrap());
     assert_eq!(registry.runs().unwrap()[0].status, Status::Deleted);
 }
+
+/// Six who open sealed rows at once, in a registry that is not there yet: each follows from the one before.
+#[test]
+fn openings_at_once_are_one_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    std::thread::scope(|scope| {
+        for n in 0..6 {
+            scope.spawn(move || {
+                let opening = Opening {
+                    at: n,
+                    who: "me".into(),
+                    why: "to see".into(),
+                    run: n.to_string(),
+                    bars: "x".into(),
+                };
+                Registry::open(path).unwrap().unseal(&opening).unwrap()
+            });
+        }
+    });
+    assert_eq!(Registry::open(path).unwrap().openings().unwrap().len(), 6);
+}

@@ -208,3 +208,57 @@ fn what_makes_no_sense_is_refused() {
     let said = refused(path, &["sweep", "report", "none"]);
     assert!(said.contains("there is no study 'none'"), "{said}");
 }
+
+/// A grid of four points, one of which cannot be trained: the other three are, each once, and the sweep ends.
+#[test]
+fn a_grid_is_tried_whole_and_once() {
+    let sweep = r#"
+[study]
+name = "grid"
+base = "small.toml"
+set = ["ppo.total_steps=4096"]
+trials = 10
+sampler = "grid"
+
+[[parameter]]
+name = "ppo.minibatch_size"
+domain = { choice = [256, 512] }
+
+[[parameter]]
+name = "ppo.n_envs"
+domain = { choice = [4, 16] }
+"#;
+    let folder = folder_with(sweep);
+    let path = folder.path();
+    // 4 environments of 64 steps make 256 rows: no batch of 512.
+    works(path, &["sweep", "sweep.toml", "--quiet", "--workers", "2"]);
+    let rows = csv(&path.join("runs/sweep-grid/trials.csv"));
+    let points: Vec<String> = rows
+        .values()
+        .map(|r| format!("{} {} {}", r["ppo.minibatch_size"], r["ppo.n_envs"], r["state"]))
+        .collect();
+    let mut sorted = points.clone();
+    sorted.sort();
+    assert_eq!(sorted, ["256 16 COMPLETE", "256 4 COMPLETE", "512 16 COMPLETE", "512 4 FAIL"]);
+}
+
+/// Bars that are not there are said before a trial is made; a trial that cannot work ends the sweep after five.
+#[test]
+fn a_sweep_that_cannot_work_ends() {
+    let folder = folder_with(&SWEEP.replace("set = [", "set = [\"data.n_bars=3000\", "));
+    let said = refused(folder.path(), &["sweep", "sweep.toml", "--quiet"]);
+    assert!(said.contains("holds 0 bars"), "{said}");
+    // Each makes sense by itself, both together never: 4 environments of 64 steps hold no batch of 512.
+    let bad = format!(
+        "{SWEEP}\n[[parameter]]\nname = \"ppo.n_envs\"\ndomain = {{ choice = [4] }}\n\n[[parameter]]\nname = \"ppo.minibatch_size\"\ndomain = {{ choice = [512] }}\n"
+    );
+    let folder = folder_with(&bad);
+    let path = folder.path();
+    let output = cambist(path, &["sweep", "sweep.toml", "--quiet"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("ppo.minibatch_size") && said.contains("5 trials of small failed in a row"),
+        "{said}"
+    );
+}

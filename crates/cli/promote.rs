@@ -85,8 +85,7 @@ fn attempt(
         .storage
         .clone()
         .unwrap_or_else(|| format!("sqlite:///{}", machine.runs.join("studies.sqlite").display()));
-    // What the config says it was chosen in counts, whether or not it is named here.
-    let study = args.study.clone().or(cambist_lab::promote::study_of(&folder)?);
+    let study = cambist_lab::promote::study_of(&folder, args.study.as_deref())?;
     let chosen_in = study.map(|study| ChosenIn { storage, study });
     // Asked for before the work, which takes a while.
     let key = args.key.as_deref().map(key).transpose()?;

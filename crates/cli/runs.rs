@@ -116,9 +116,9 @@ pub(crate) fn run(command: &RunsCommand, machine: &MachineArgs) -> anyhow::Resul
             }
             output::line(&format!("{} {}", run.name, one(&machine, &run.name)?.tags.join(" ")));
         }
-        RunsCommand::Delete { run, force } => {
+        RunsCommand::Delete { run } => {
             let run = one(&machine, run)?;
-            let path = delete(&machine, &run, *force, &SystemClock::start())?;
+            let path = delete(&machine, &run, &SystemClock::start())?;
             output::line(&format!("{} is gone; {} still counts as tried", path.display(), run.name));
         }
     }

@@ -19,7 +19,10 @@ use crate::train::INTERRUPTED;
 pub(crate) fn run(args: &SweepArgs, machine: &MachineArgs) -> anyhow::Result<ExitCode> {
     let machine = machine.machine();
     match (&args.command, &args.launch) {
-        (Some(SweepCommand::Worker { url, study }), _) => one_worker(url, study, &machine),
+        (Some(SweepCommand::Worker { url, study }), _) => {
+            let named = std::env::var("CAMBIST_STORAGE").ok().filter(|_| url == "-");
+            one_worker(named.as_deref().unwrap_or(url), study, &machine)
+        }
         (Some(SweepCommand::Report { study, storage, out }), _) => {
             let url = storage.clone().unwrap_or_else(|| default_storage(&machine));
             let written = report(&url, study, out)?;
@@ -39,6 +42,7 @@ fn default_storage(machine: &Machine) -> String {
 fn all_workers(config: &Path, how: &LaunchArgs, machine: &Machine) -> anyhow::Result<ExitCode> {
     let stop = interruption()?;
     let launched = Launch::read(config)?;
+    launched.rehearse(machine)?;
     let url = how.storage.clone().unwrap_or_else(|| default_storage(machine));
     let (storage, study) = create(&url, &launched)?;
     if how.workers == 0 {
@@ -65,7 +69,8 @@ fn all_workers(config: &Path, how: &LaunchArgs, machine: &Machine) -> anyhow::Re
     let standing = launch(&crew, &storage, &study, launched.orders(), &stop, &mut watch)?;
     bar.finish_and_clear();
     let done = standing.complete + standing.pruned;
-    if done < launched.trials {
+    // A grid may hold fewer than were asked for.
+    if done < launched.trials && stop.load(std::sync::atomic::Ordering::SeqCst) {
         output::line(&format!(
             "{done} of {} trials done; the same command goes on with the rest.",
             launched.trials

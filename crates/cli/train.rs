@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use cambist_core::clock::SystemClock;
 use cambist_lab::evaluate::{Window, evaluate as judge, unseal as open_sealed};
-use cambist_lab::run::{Ending, Interrupted, Machine, Outcome, find, resume, run};
+use cambist_lab::run::{Ending, Interrupted, Machine, Outcome, find, find_unfinished, resume, run};
 use cambist_lab::runs::Opening;
 use cambist_lab::seeds::run_seeds;
 use cambist_lab::{Layers, view};
@@ -52,7 +52,7 @@ pub(crate) fn train(args: &TrainArgs, machine: &MachineArgs) -> anyhow::Result<E
     let (clock, machine) = (SystemClock::start(), machine.machine_for(&args.safety));
     let mut watcher = Watcher::new(voice, interruption()?);
     let ending = if let Some(wanted) = &args.resume {
-        resume(&find(&machine, wanted)?, &machine, &clock, &mut watcher)
+        resume(&find_unfinished(&machine, wanted)?, &machine, &clock, &mut watcher)
     } else {
         let layers = Layers::read(args.config.as_deref(), &args.set)?;
         if args.seeds > 1 {

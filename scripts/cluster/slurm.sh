@@ -24,4 +24,4 @@ set -euo pipefail
 : "${CAMBIST_STORAGE:?set it to the URL of the storage}" "${CAMBIST_STUDY:?set it to the name of the study}"
 
 # The worker takes the place of this script, and so gets its signals, each once: a second SIGTERM would end it at once.
-exec "${CAMBIST:-cambist}" sweep worker "$CAMBIST_STORAGE" "$CAMBIST_STUDY" --threads "${SLURM_CPUS_PER_TASK:-1}"
+exec "${CAMBIST:-cambist}" sweep worker - "$CAMBIST_STUDY" --threads "${SLURM_CPUS_PER_TASK:-1}"

@@ -66,7 +66,8 @@ pub(crate) struct UnsealArgs {
     /// Why.
     #[arg(long)]
     pub(crate) why: Option<String>,
-    /// Only list the openings so far, and check that none was changed.
+    /// Only list the openings so far, and check that each follows from the one before. That the newest were taken away shows where
+    /// their hashes are kept elsewhere: runs log them.
     #[arg(long)]
     pub(crate) list: bool,
 }

@@ -76,7 +76,8 @@ pub(crate) struct LaunchArgs {
 pub(crate) enum SweepCommand {
     /// Work on a study, here or on any machine that reaches its storage; SIGTERM gives the trial back.
     Worker {
-        /// Where the study is kept: sqlite:///PATH or postgresql://…; a password in PGPASSWORD is seen by no other process.
+        /// Where the study is kept: sqlite:///PATH or postgresql://…; - for what CAMBIST_STORAGE says, which no list of processes
+        /// shows.
         url: String,
         /// Its name.
         study: String,
@@ -167,9 +168,6 @@ pub(crate) enum RunsCommand {
     Delete {
         /// The run.
         run: String,
-        /// One that seems to be running too: its process was killed.
-        #[arg(long)]
-        force: bool,
     },
 }
 

@@ -16,6 +16,14 @@ pub enum DataError {
         /// From when on.
         from: cambist_core::UnixNanos,
     },
+    /// Nothing of that name.
+    #[error(
+        "there are no bars of {set}: import them first, or see `cambist data list` for how they are called"
+    )]
+    NothingToSeal {
+        /// The instrument.
+        set: String,
+    },
     /// Seals only grow.
     #[error(
         "{set} is sealed from {from} on already: a seal is moved to an earlier day, never to a later one"

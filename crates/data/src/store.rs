@@ -226,8 +226,11 @@ impl DataFolder {
     /// day, never to a later one.
     ///
     /// # Errors
-    /// When it is sealed from an earlier day, or the catalogue cannot be written.
+    /// When nothing of that name was imported, it is sealed from an earlier day, or the catalogue cannot be written.
     pub fn seal(&self, symbol: &str, venue: &str, from: UnixNanos) -> Result<(), DataError> {
+        if !self.list()?.iter().any(|set| set.key.symbol.0 == symbol && set.key.venue == venue) {
+            return Err(DataError::NothingToSeal { set: format!("{symbol} ({venue})") });
+        }
         if let Some(already) = self.sealed_from(symbol, venue)?.filter(|already| *already < from) {
             return Err(DataError::SealedAlready { set: format!("{symbol} ({venue})"), from: already });
         }

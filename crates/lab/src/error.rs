@@ -59,6 +59,14 @@ pub enum LabError {
     /// A state cannot be kept or gone on from.
     #[error(transparent)]
     State(#[from] cambist_core::StateError),
+    /// Trials fail one after the other.
+    #[error("{times} trials of {study} failed in a row: the note cambist:error of each says why")]
+    TrialsFail {
+        /// How many.
+        times: u32,
+        /// Of which study.
+        study: String,
+    },
     /// Workers die one after the other.
     #[error("workers died {times} times in a row, the last with {how}: what they said above says why")]
     WorkersDie {
@@ -78,12 +86,23 @@ pub enum LabError {
         /// Those there are.
         known: String,
     },
-    /// A run whose process may live.
-    #[error("{0} is running, or its process was killed; --force removes it all the same")]
-    StillRunning(String),
     /// Sealed rows are opened by somebody, for something.
     #[error("say who opens the sealed rows, and why: --who and --why")]
     NoReason,
+    /// A run is of one study.
+    #[error("the run was chosen in the study '{own}', so '{named}' cannot be counted in its place")]
+    OtherStudy {
+        /// What its config says.
+        own: String,
+        /// What was asked for.
+        named: String,
+    },
+    /// None of a study's trials is this run.
+    #[error("none of the trials of study '{study}' has the parameters of this run: it was not chosen there")]
+    NoSuchTrial {
+        /// The study.
+        study: String,
+    },
     /// A gate that makes no sense.
     #[error("{}: {reason}", path.display())]
     Gate {
@@ -93,7 +112,7 @@ pub enum LabError {
         reason: String,
     },
     /// No promotion.
-    #[error("there is no promotion of {0}")]
+    #[error("there is no promotion of '{0}', or it could be one of several: give the whole name")]
     NotPromoted(String),
     /// A promotion that does not hold.
     #[error("the promotion does not hold: {0}")]

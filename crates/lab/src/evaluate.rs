@@ -180,7 +180,11 @@ fn judged(
                 run: run.name(),
                 bars: format!("{} {} from {from}", config.raw.data.symbol, config.raw.data.venue),
             };
-            let before = machine.registry(&run.root())?.unseal(&opening)?;
+            let registry = machine.registry(&run.root())?;
+            let before = registry.unseal(&opening)?;
+            let openings = registry.openings()?;
+            let kept = serde_json::json!({ "number": openings.len(), "hash": openings.last().map(|(_, hash)| hash) });
+            run.log(clock.now(), "unsealed", &kept)?;
             let whole = with_regimes(Market::unsealed(&config, &machine.data)?)?;
             let span = Span { from, until: whole.whole().until };
             (whole, span, Some(before))

@@ -45,6 +45,22 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// What a run of `experiment` is called after its time: where machines share a registry, with something that is this one's own.
+    fn run_name(&self, experiment: &str, clock: &dyn Clock) -> String {
+        if self.registry.is_none() {
+            return experiment.to_owned();
+        }
+        let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+        let own = format!(
+            "{host} {:?} {} {}",
+            std::fs::canonicalize(&self.runs),
+            std::process::id(),
+            clock.now().0
+        );
+        let hash = blake3::hash(own.as_bytes()).to_hex();
+        format!("{experiment}-{}", hash.get(..6).unwrap_or_default())
+    }
+
     /// The registry of runs in `root`.
     ///
     /// # Errors
@@ -131,7 +147,8 @@ pub fn run(
 ) -> Result<Ending, LabError> {
     let prepared = prepare(layers, machine)?;
     let Prepared { config, market, folds, .. } = &prepared;
-    let folder = RunFolder::create(&machine.runs, &config.raw.run.name, clock.now())?;
+    let folder =
+        RunFolder::create(&machine.runs, &machine.run_name(&config.raw.run.name, clock), clock.now())?;
     folder.write("config.toml", &written(config)?)?;
     let begun = serde_json::json!({
         "revision": REVISION,
@@ -160,6 +177,7 @@ pub fn resume(
     observer: &mut dyn Observer,
 ) -> Result<Ending, LabError> {
     if folder.path().join(OUTCOME).is_file() {
+        settle(folder, machine, clock)?;
         return Err(LabError::Finished(folder.name()));
     }
     let prepared = prepare(&Layers::read(Some(&folder.path().join("config.toml")), &[])?, machine)?;
@@ -169,6 +187,10 @@ pub fn resume(
         checkpoint.check(&prepared.config, &prepared.market.fingerprint)?;
         let (fold, n_folds) = (checkpoint.fold, prepared.folds.len());
         StateError::fits("the fold", fold, fold.min(n_folds - 1))?;
+    }
+    for (path, _) in found.iter().flat_map(|found| &found.damaged) {
+        // Out of the way of those to come, and kept for whoever wants to know why; failing to is harmless.
+        let _ = std::fs::rename(path, path.with_extension("damaged"));
     }
     let damaged: Vec<String> = found
         .iter()
@@ -192,6 +214,21 @@ pub fn resume(
     registered(&prepared, folder, log, checkpoint, machine, clock, observer)
 }
 
+/// Tells the registry of a finished run what it did not hear.
+fn settle(folder: &RunFolder, machine: &Machine, clock: &dyn Clock) -> Result<(), LabError> {
+    let registry = machine.registry(&folder.root())?;
+    let name = folder.name();
+    if !registry.runs()?.iter().any(|run| run.name == name && run.status == Status::Running) {
+        return Ok(());
+    }
+    let path = folder.path().join(OUTCOME);
+    let text = std::fs::read_to_string(&path).map_err(cambist_store::FileError::on("read", &path))?;
+    let outcome: serde_json::Value = serde_json::from_str(&text)?;
+    let metrics = &outcome["judgement"]["scores"][0];
+    registry.ended(&name, Status::Finished, clock.now(), outcome["artefact"].as_str(), metrics, "")?;
+    Ok(())
+}
+
 /// Scalars that TensorBoard shows beside the hyper-parameters.
 const OUTCOMES: [&str; 4] =
     ["judgement/sharpe", "judgement/total_return", "judgement/max_drawdown", "judgement/costs"];
@@ -207,6 +244,7 @@ fn registered(
     observer: &mut dyn Observer,
 ) -> Result<Ending, LabError> {
     let (registry, name, config) = (machine.registry(&folder.root())?, folder.name(), &prepared.config);
+    let _alone = folder.lock()?;
     registry.begin(&RunRecord {
         name: name.clone(),
         experiment: config.raw.run.name.clone(),
@@ -470,6 +508,19 @@ impl Observer for Logged<'_> {
         self.folder.log(self.clock.now(), "not_finite", &event)?;
         self.inner.lost(lost)?;
         Ok(Some(path))
+    }
+}
+
+/// The run that is to go on: as [`find`], but `latest` is the newest that is not finished.
+///
+/// # Errors
+/// When there is none.
+pub fn find_unfinished(machine: &Machine, wanted: &str) -> Result<RunFolder, LabError> {
+    let unfinished = |name: &&String| !machine.runs.join(name).join(OUTCOME).is_file();
+    match RunFolder::list(&machine.runs).iter().rev().find(unfinished) {
+        Some(name) if wanted == "latest" => find(machine, name),
+        None if wanted == "latest" => Err(LabError::Finished("every run".to_owned())),
+        _ => find(machine, wanted),
     }
 }
 

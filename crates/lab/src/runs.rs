@@ -123,7 +123,8 @@ pub fn list(machine: &Machine, filter: &Filter) -> Result<Vec<RunRecord>, LabErr
 /// When there is none.
 pub fn one(machine: &Machine, wanted: &str) -> Result<RunRecord, LabError> {
     let all = machine.registry(&machine.runs)?.runs()?;
-    let fitting: Vec<&RunRecord> = all.iter().filter(|run| run.name.starts_with(wanted)).collect();
+    let fitting: Vec<&RunRecord> =
+        all.iter().filter(|run| !wanted.is_empty() && run.name.starts_with(wanted)).collect();
     let found = match (wanted, fitting.as_slice()) {
         ("latest", _) => all.iter().rev().find(|run| run.status != Status::Deleted),
         (_, [one]) => Some(*one),
@@ -249,16 +250,10 @@ pub fn csv(runs: &[RunRecord]) -> String {
 /// Removes the folder of `run` and leaves a tombstone: it still counts as tried. Returns the folder.
 ///
 /// # Errors
-/// When it is not known, is running, or cannot be removed.
-pub fn delete(
-    machine: &Machine,
-    run: &RunRecord,
-    force: bool,
-    clock: &dyn Clock,
-) -> Result<PathBuf, LabError> {
-    if run.status == Status::Running && !force {
-        return Err(LabError::StillRunning(run.name.clone()));
-    }
+/// When another process works on it, or it cannot be removed.
+pub fn delete(machine: &Machine, run: &RunRecord, clock: &dyn Clock) -> Result<PathBuf, LabError> {
+    // Of a process that lives; one that was killed holds nothing.
+    let _alone = folder(machine, run).map(|folder| folder.lock()).transpose()?;
     let path = machine.runs.join(&run.name);
     // The tombstone first: a folder without one would be forgotten.
     machine.registry(&machine.runs)?.bury(&run.name, clock.now())?;

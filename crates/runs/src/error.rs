@@ -55,6 +55,9 @@ pub enum RunError {
         /// What it says it was for.
         run: String,
     },
+    /// Another process works on it.
+    #[error("another process works on the run {0}")]
+    Held(String),
     /// No checkpoint can be used.
     #[error("no checkpoint can be used: {}; train anew without --resume", damaged.iter().map(|(path, why)| format!("{}: {why}", path.display())).collect::<Vec<_>>().join("; "))]
     NoCheckpoint {

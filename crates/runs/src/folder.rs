@@ -45,7 +45,9 @@ impl RunFolder {
         if is_run(&by_path) {
             return Ok(Self { path: by_path });
         }
-        let fitting: Vec<&String> = names.iter().filter(|n| n.starts_with(wanted)).collect();
+        // An empty name is a mistake, not the beginning of all.
+        let fitting: Vec<&String> =
+            names.iter().filter(|n| !wanted.is_empty() && n.starts_with(wanted)).collect();
         let name = match (wanted, fitting.as_slice()) {
             ("latest", _) => {
                 names.iter().rev().find(|n| root.join(n).join("artefact/artefact.json").is_file())
@@ -93,6 +95,19 @@ impl RunFolder {
     #[must_use]
     pub fn name(&self) -> String {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Holds the run for this process alone, until what is returned is dropped or the process is gone.
+    ///
+    /// # Errors
+    /// When another process holds it.
+    pub fn lock(&self) -> Result<std::fs::File, RunError> {
+        let path = self.path.join("lock");
+        let file = std::fs::File::create(&path).map_err(FileError::on("create", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(_) => Err(RunError::Held(self.name())),
+        }
     }
 
     /// Where the artefact lies.

@@ -67,14 +67,14 @@ const UNSEALINGS: &str = "CREATE TABLE unsealing (
     why TEXT NOT NULL,
     run TEXT NOT NULL,
     bars TEXT NOT NULL,
-    previous TEXT NOT NULL,
+    previous TEXT NOT NULL UNIQUE,
     hash TEXT NOT NULL UNIQUE
 );
 ";
 
 const UNSEALINGS_STAY: [&str; 2] = [
     "CREATE TRIGGER unsealing_stays BEFORE DELETE ON unsealing BEGIN SELECT RAISE(ABORT, 'openings are kept'); END;
-CREATE TRIGGER unsealing_is_final BEFORE UPDATE ON unsealing BEGIN SELECT RAISE(ABORT, 'openings are kept'); END;",
+CREATE TRIGGER unsealing_is_final BEFORE UPDATE OF at, who, why, run, bars, previous, hash ON unsealing BEGIN SELECT RAISE(ABORT, 'openings are kept'); END;",
     "CREATE TRIGGER unsealing_stays BEFORE DELETE OR UPDATE OR TRUNCATE ON unsealing EXECUTE FUNCTION cambist_stays();",
 ];
 
@@ -365,19 +365,34 @@ impl Registry {
     /// # Errors
     /// When the record before it was changed, or the registry cannot be written: the rows must then stay sealed.
     pub fn unseal(&self, opening: &Opening) -> Result<usize, RunError> {
-        let before = self.openings()?;
-        let previous = before.last().map_or(String::new(), |(_, hash)| hash.clone());
-        let query = sqlx::query(
-            "INSERT INTO unsealing (at, who, why, run, bars, previous, hash) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        )
-        .bind(opening.at)
-        .bind(&opening.who)
-        .bind(&opening.why)
-        .bind(&opening.run)
-        .bind(&opening.bars)
-        .bind(&previous)
-        .bind(opening.hash(&previous));
-        self.database.run(query.execute(self.database.pool()))?;
+        // Whoever opens takes the table first, so that no two follow from the same record.
+        let lock = match self.database.dialect() {
+            Dialect::Sqlite => "UPDATE unsealing SET id = id WHERE 0 = 1",
+            Dialect::Postgres => "LOCK TABLE unsealing IN EXCLUSIVE MODE",
+        };
+        let before = self.database.run(async {
+            let mut work = self.database.pool().begin().await?;
+            sqlx::query(lock).execute(&mut *work).await?;
+            let rows = sqlx::query(OPENINGS).fetch_all(&mut *work).await?;
+            let before = match chain(&rows) {
+                Ok(before) => before,
+                Err(tampered) => return Ok(Err(tampered)),
+            };
+            let previous = before.last().map_or(String::new(), |(_, hash)| hash.clone());
+            let query = sqlx::query(
+                "INSERT INTO unsealing (at, who, why, run, bars, previous, hash) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            )
+            .bind(opening.at)
+            .bind(&opening.who)
+            .bind(&opening.why)
+            .bind(&opening.run)
+            .bind(&opening.bars)
+            .bind(&previous)
+            .bind(opening.hash(&previous));
+            query.execute(&mut *work).await?;
+            work.commit().await?;
+            Ok(Ok(before))
+        })??;
         Ok(before.iter().filter(|(own, _)| own.bars == opening.bars).count())
     }
 
@@ -386,26 +401,26 @@ impl Registry {
     /// # Errors
     /// When the registry cannot be read, or an opening was changed or taken out: the first that does not follow from the one before.
     pub fn openings(&self) -> Result<Vec<(Opening, String)>, RunError> {
-        let query = sqlx::query("SELECT at, who, why, run, bars, previous, hash FROM unsealing ORDER BY id");
-        let rows = self.database.run(query.fetch_all(self.database.pool()))?;
-        let mut out: Vec<(Opening, String)> = Vec::with_capacity(rows.len());
-        for row in rows {
-            let opening = Opening {
-                at: row.get(0),
-                who: row.get(1),
-                why: row.get(2),
-                run: row.get(3),
-                bars: row.get(4),
-            };
-            let (previous, hash): (String, String) = (row.get(5), row.get(6));
-            let before = out.last().map_or("", |(_, hash)| hash.as_str());
-            if previous != before || hash != opening.hash(&previous) {
-                return Err(RunError::Tampered { number: out.len() + 1, run: opening.run });
-            }
-            out.push((opening, hash));
-        }
-        Ok(out)
+        chain(&self.database.run(sqlx::query(OPENINGS).fetch_all(self.database.pool()))?)
     }
+}
+
+const OPENINGS: &str = "SELECT at, who, why, run, bars, previous, hash FROM unsealing ORDER BY id";
+
+/// Openings with their hashes, each of which must follow from the one before.
+fn chain(rows: &[sqlx::any::AnyRow]) -> Result<Vec<(Opening, String)>, RunError> {
+    let mut out: Vec<(Opening, String)> = Vec::with_capacity(rows.len());
+    for row in rows {
+        let opening =
+            Opening { at: row.get(0), who: row.get(1), why: row.get(2), run: row.get(3), bars: row.get(4) };
+        let (previous, hash): (String, String) = (row.get(5), row.get(6));
+        let before = out.last().map_or("", |(_, hash)| hash.as_str());
+        if previous != before || hash != opening.hash(&previous) {
+            return Err(RunError::Tampered { number: out.len() + 1, run: opening.run });
+        }
+        out.push((opening, hash));
+    }
+    Ok(out)
 }
 
 #[cfg(test)]

@@ -87,17 +87,17 @@ pub(crate) async fn end(work: &mut AnyConnection, dialect: Dialect, trial: i64, 
     Ok(query.execute(work).await?.rows_affected() == 1)
 }
 
-/// As Optuna's `RetryHeartbeatStaleTrialCallback(max_retry=1)`.
+/// As Optuna's `RetryHeartbeatStaleTrialCallback(max_retry=1)`; whether there is a trial more.
 pub(crate) async fn try_again(
     work: &mut AnyConnection,
     dialect: Dialect,
     study: i64,
     failed: &Trial,
     number: u64,
-) -> Sql<()> {
+) -> Sql<bool> {
     let mut history = failed.retry_history();
     if !history.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     history.push(failed.number);
     let waiting = typed(dialect, "$1", "trialstate");
@@ -115,7 +115,7 @@ pub(crate) async fn try_again(
     for (key, value) in [("failed_trial", json!(failed.number)), ("retry_history", json!(history))] {
         note(work, "trial_system_attributes", id, key, &value).await?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Values a trial must have: those it was put in the queue with, and those of the trial it tries again.

@@ -141,15 +141,38 @@ pub fn grid_size(space: &Space, points: usize) -> u64 {
     sizes.fold(1, u64::saturating_mul)
 }
 
-fn on_grid(asked: &Asked<'_>) -> Suggestion {
-    let mut rest = asked.number;
+fn point(space: &Space, points: usize, number: u64) -> Suggestion {
+    let mut rest = number;
     let mut out = Suggestion::new();
-    for parameter in asked.space.parameters() {
-        let values = parameter.domain.grid(asked.grid_points);
+    for parameter in space.parameters() {
+        let values = parameter.domain.grid(points);
         out.insert(parameter.name.clone(), values[(rest % values.len() as u64) as usize]);
         rest /= values.len() as u64;
     }
     out
+}
+
+/// The first point of the grid that no trial has, whatever became of it; none when all were tried. Parameters that do not matter at a
+/// point make no difference.
+#[must_use]
+pub fn untried(space: &Space, points: usize, trials: &[Trial]) -> Option<Suggestion> {
+    let tried = |at: &Suggestion| {
+        let same = |t: &Trial| {
+            space
+                .parameters()
+                .iter()
+                .filter(|p| matters(space, p, at))
+                .all(|p| t.params.get(&p.name) == at.get(&p.name))
+        };
+        trials.iter().any(same)
+    };
+    (0..grid_size(space, points)).map(|number| point(space, points, number)).find(|at| !tried(at))
+}
+
+fn on_grid(asked: &Asked<'_>) -> Suggestion {
+    // A worker that asks when all are tried is not given this one: it is told that there is no more.
+    untried(asked.space, asked.grid_points, asked.trials)
+        .unwrap_or_else(|| point(asked.space, asked.grid_points, asked.number))
 }
 
 /// What trials are ranked by: constraints broken; then finished before pruned, late before early; then the loss.

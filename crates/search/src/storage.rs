@@ -120,6 +120,17 @@ impl Storage {
         Ok(self.database.run(work)?)
     }
 
+    /// Runs a transaction, and again where the connection broke in it: what was committed unheard is found as it is.
+    fn again<T>(&self, work: impl AsyncFn() -> Sql<T>) -> Result<T, SearchError> {
+        let mut tries = 0;
+        loop {
+            match self.database.run(work()) {
+                Err(error) if error.broke_off() && tries < 3 => tries += 1,
+                other => return Ok(other?),
+            }
+        }
+    }
+
     /// The study called `name`.
     ///
     /// # Errors
@@ -235,13 +246,13 @@ impl Storage {
     /// # Errors
     /// When the storage cannot be read.
     pub fn trials(&self, study: &Study) -> Result<Vec<Trial>, SearchError> {
-        self.run(async {
+        self.again(async || {
             let mut connection = self.database.pool().acquire().await?;
             read_trials(&mut connection, study.id).await
         })
     }
 
-    /// Asks for a trial: one that waits, or a new one while fewer than `most` are done or under way. `suggest` gets all trials, the
+    /// Asks for a trial: one that waits, or a new one while fewer than `most` are done or under way and there is `more` to try. `suggest` gets all trials, the
     /// new number and the fixed values; what it returns is written down at once.
     ///
     /// # Errors
@@ -251,10 +262,11 @@ impl Storage {
         study: &Study,
         space: &Space,
         most: u64,
+        more: &dyn Fn(&[Trial]) -> bool,
         suggest: &dyn Fn(&[Trial], u64, &Suggestion) -> Suggestion,
     ) -> Result<Ask, SearchError> {
         let (dialect, now) = (self.dialect(), stamp());
-        self.run(async {
+        self.again(async || {
             let mut work = self.database.pool().begin().await?;
             lock(&mut work, study.id).await?;
             let trials = read_trials(&mut work, study.id).await?;
@@ -272,7 +284,11 @@ impl Storage {
                 None => {
                     let done = trials.iter().filter(|t| t.state.counts()).count() as u64;
                     let under_way = trials.iter().filter(|t| t.state == State::Running).count() as u64;
-                    if done >= most {
+                    let enough = !more(&trials);
+                    if enough && under_way > 0 {
+                        return Ok(Ask::Later);
+                    }
+                    if done >= most || enough {
                         return Ok(Ask::Done);
                     }
                     if done + under_way >= most {
@@ -337,7 +353,7 @@ impl Storage {
     /// # Errors
     /// When the storage cannot be written.
     pub fn note(&self, trial: &Trial, key: &str, value: &Value) -> Result<(), SearchError> {
-        self.run(async {
+        self.again(async || {
             let mut connection = self.database.pool().acquire().await?;
             note(&mut connection, "trial_user_attributes", trial.id, key, value).await
         })
@@ -357,7 +373,7 @@ impl Storage {
         returns: Option<&Returns>,
     ) -> Result<(), SearchError> {
         let dialect = self.dialect();
-        let told = self.run(async {
+        let told = self.again(async || {
             let mut work = self.database.pool().begin().await?;
             lock(&mut work, study.id).await?;
             if !end(&mut work, dialect, trial.id, state).await? {
@@ -409,7 +425,7 @@ impl Storage {
     /// # Errors
     /// When the storage cannot be written.
     pub fn beat(&self, trial_id: i64) -> Result<bool, SearchError> {
-        self.run(async {
+        self.again(async || {
             let mut work = self.database.pool().begin().await?;
             beat(&mut work, trial_id).await?;
             let query = sqlx::query_scalar("SELECT CAST(state AS TEXT) FROM trials WHERE trial_id = $1");
@@ -436,7 +452,7 @@ impl Storage {
             "SELECT t.trial_id FROM trials t JOIN trial_heartbeats h ON h.trial_id = t.trial_id
              WHERE t.study_id = $1 AND CAST(t.state AS TEXT) = 'RUNNING' AND {age} > $2"
         );
-        self.run(async {
+        self.again(async || {
             let mut connection = self.database.pool().acquire().await?;
             if stale(&mut connection, &sql, study.id, grace_s).await?.is_empty() {
                 return Ok(Vec::new());
@@ -447,12 +463,11 @@ impl Storage {
             // Again, behind the lock: another may have failed them.
             let ids = stale(&mut work, &sql, study.id, grace_s).await?;
             let trials = read_trials(&mut work, study.id).await?;
-            let mut failed = Vec::new();
+            let (mut failed, mut number) = (Vec::new(), trials.len() as u64);
             for trial in trials.iter().filter(|t| ids.contains(&t.id)) {
                 if end(&mut work, dialect, trial.id, State::Fail).await? {
                     failed.push(trial.number);
-                    let number = trials.len() as u64 + failed.len() as u64 - 1;
-                    try_again(&mut work, dialect, study.id, trial, number).await?;
+                    number += u64::from(try_again(&mut work, dialect, study.id, trial, number).await?);
                 }
             }
             work.commit().await?;
@@ -463,21 +478,26 @@ impl Storage {
     /// Gives `trial` back: it waits for another worker, nothing lost and nothing counted.
     ///
     /// # Errors
-    /// When the storage cannot be written.
+    /// When another process has ended it, or the storage cannot be written.
     pub fn release(&self, study: &Study, trial: &Trial) -> Result<(), SearchError> {
         let dialect = self.dialect();
-        self.run(async {
+        let released = self.again(async || {
             let mut work = self.database.pool().begin().await?;
             lock(&mut work, study.id).await?;
             let waiting = typed(dialect, "$1", "trialstate");
             let sql = format!("UPDATE trials SET state = {waiting}, datetime_start = NULL WHERE trial_id = $2 AND CAST(state AS TEXT) = 'RUNNING'");
-            sqlx::query(sqlx::AssertSqlSafe(sql)).bind("WAITING").bind(trial.id).execute(&mut *work).await?;
+            let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind("WAITING").bind(trial.id);
+            if query.execute(&mut *work).await?.rows_affected() == 0 {
+                return Ok(false);
+            }
             for table in ["trial_heartbeats", "trial_intermediate_values"] {
                 let sql = format!("DELETE FROM {table} WHERE trial_id = $1");
                 sqlx::query(sqlx::AssertSqlSafe(sql)).bind(trial.id).execute(&mut *work).await?;
             }
-            work.commit().await
-        })
+            work.commit().await?;
+            Ok(true)
+        })?;
+        if released { Ok(()) } else { Err(SearchError::Gone(trial.number as i64)) }
     }
 }
 

@@ -55,6 +55,21 @@ pub enum DatabaseError {
     Url(String),
 }
 
+impl DatabaseError {
+    /// Whether the connection was lost in a statement: it may be run again where that does no harm.
+    #[must_use]
+    pub fn broke_off(&self) -> bool {
+        match self {
+            Self::Statement { source: sqlx::Error::Io(_), .. } => true,
+            // Shut down by the operator, crashed, cannot connect now; connection exceptions.
+            Self::Statement { source: sqlx::Error::Database(error), .. } => {
+                error.code().is_some_and(|code| code.starts_with("57P0") || code.starts_with("08"))
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Which SQL is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
@@ -177,6 +192,11 @@ impl Database {
         let guard = runtime.enter();
         let pool = options.connect_lazy(url).map_err(|e| failed(Box::new(e)))?;
         drop(guard);
+        // Two that migrate a new file at once would both find nothing there.
+        let _alone = match dialect {
+            Dialect::Sqlite => Some(alone(Path::new(&place)).map_err(|e| failed(Box::new(e)))?),
+            Dialect::Postgres => None,
+        };
         let database = Self { place: place.clone(), dialect, pool, runtime: Mutex::new(runtime), patience };
         match dialect {
             Dialect::Postgres => database.wait()?,
@@ -222,8 +242,9 @@ impl Database {
                 Ok(()) => return Ok(()),
                 Err(source) => source,
             };
-            // A server that answers no will say it again.
-            if let sqlx::Error::Database(_) = &source {
+            // A server that answers no will say it again; one that starts or stops will not.
+            let said = |e: &dyn sqlx::error::DatabaseError| !e.code().is_some_and(|c| c.starts_with("57P0"));
+            if matches!(&source, sqlx::Error::Database(error) if said(error.as_ref())) {
                 return Err(DatabaseError::Open { place: self.place.clone(), source: Box::new(source) });
             }
             if waited >= all {
@@ -239,6 +260,15 @@ impl Database {
     fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.lock().unwrap_or_else(PoisonError::into_inner).block_on(work)
     }
+}
+
+/// The file beside the database at `path` that is locked while it is opened; free again when it is closed.
+fn alone(path: &Path) -> std::io::Result<std::fs::File> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".lock");
+    let file = std::fs::File::create(path.with_file_name(name))?;
+    file.lock()?;
+    Ok(file)
 }
 
 /// What every connection begins with.

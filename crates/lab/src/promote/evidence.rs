@@ -17,6 +17,8 @@ use crate::config::{Config, Layers};
 use crate::error::LabError;
 use crate::market::Market;
 use crate::run::Machine;
+use crate::study::comparable;
+use crate::study::worker::open;
 use crate::train::{Observer, Progress, Training, train};
 
 use super::gate::{Finding, Gate};
@@ -34,6 +36,9 @@ pub struct ChosenIn {
 
 /// Who hears what is being looked at.
 pub type Hear<'a> = dyn FnMut(&str) + 'a;
+
+/// Trials from which on the probability of overfitting says something.
+const FEWEST: usize = 8;
 
 pub(crate) struct Case<'a> {
     pub(crate) gate: &'a Gate,
@@ -72,7 +77,12 @@ impl<'a> Case<'a> {
     ) -> Result<Self, LabError> {
         // What cannot be counted is said before the work.
         if let Some(ChosenIn { storage, study }) = chosen_in {
-            Storage::open(storage, Patience::default())?.study(study)?;
+            let storage = Storage::open(storage, Patience::default())?;
+            let (found, sweep, _) = open(&storage, study)?;
+            let config = serde_json::to_value(Artefact::load(run)?.0.config)?;
+            if !storage.trials(&found)?.iter().any(|trial| sweep.is_of(&config, &trial.params)) {
+                return Err(LabError::NoSuchTrial { study: study.clone() });
+            }
         }
         let judged = Judged::open(run, machine)?;
         let (artefact, _, _) = Artefact::load(run)?;
@@ -129,12 +139,11 @@ impl<'a> Case<'a> {
         if let Some(ChosenIn { storage, study }) = self.chosen_in {
             let storage = Storage::open(storage, Patience::default())?;
             let found = storage.returns(&storage.study(study)?)?;
-            let series: Vec<Vec<f64>> =
-                found.values().map(|r| r.values.iter().map(|x| f64::from(*x)).collect()).collect();
+            let series = comparable(found.into_values());
             let all: Vec<&[f64]> = series.iter().map(Vec::as_slice).collect();
             ratios.extend(all.iter().map(|r| sharpe::per_bar(r)));
             effective += effective_trials(&all);
-            overfit = match cscv(&all, BLOCKS) {
+            overfit = match cscv(&all, BLOCKS).filter(|_| all.len() >= FEWEST) {
                 Some(s) => finding(
                     "probability of backtest overfitting",
                     s.pbo,
@@ -142,7 +151,11 @@ impl<'a> Case<'a> {
                     false,
                     format!("{} trials of {study}, {} splits", all.len(), s.n_splits),
                 ),
-                None => Finding { note: "too few trials or bars to split".to_owned(), ..overfit },
+                None => {
+                    let note =
+                        format!("{} trials: {FEWEST} are needed, and bars for {BLOCKS} blocks", all.len());
+                    Finding { note, ..overfit }
+                }
             };
         }
         match deflated(&returns, &ratios) {

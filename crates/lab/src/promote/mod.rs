@@ -86,13 +86,18 @@ pub fn promote(
     Ok(attempt)
 }
 
-/// The study that the config of `run` was chosen in.
+/// The study whose trials count for `run`: the one its config was chosen in, which cannot be exchanged for `named`; or that one, where its
+/// config says none.
 ///
 /// # Errors
-/// When its artefact cannot be read.
-pub fn study_of(run: &RunFolder) -> Result<Option<String>, LabError> {
-    let study = Artefact::load(run)?.0.config.run.study;
-    Ok((!study.is_empty()).then_some(study))
+/// When its artefact cannot be read, or another study is named.
+pub fn study_of(run: &RunFolder, named: Option<&str>) -> Result<Option<String>, LabError> {
+    let own = Artefact::load(run)?.0.config.run.study;
+    match (own.is_empty(), named) {
+        (true, named) => Ok(named.map(str::to_owned)),
+        (false, Some(named)) if named != own => Err(LabError::OtherStudy { own, named: named.to_owned() }),
+        (false, _) => Ok(Some(own)),
+    }
 }
 
 /// Hash of the artefact of `run`, its files checked against it.
@@ -138,10 +143,17 @@ pub fn revoke(
 ) -> Result<Vec<PathBuf>, LabError> {
     let promotions = Promotions::of(&machine.runs);
     let signer = key.public().to_string();
+    let all = promotions.list()?;
+    // What is taken back does not come again: one run, and no doubt which.
+    let mut names: Vec<&str> = all.iter().map(|p| p.record.run.as_str()).collect();
+    names.dedup();
+    let fitting: Vec<&str> =
+        names.into_iter().filter(|n| *n == run || (!run.is_empty() && n.starts_with(run))).collect();
+    let exact = fitting.iter().copied().find(|n| *n == run);
+    let only = if let [one] = fitting[..] { Some(one) } else { None };
+    let run = exact.or(only).ok_or_else(|| LabError::NotPromoted(run.to_owned()))?;
     let mut out = Vec::new();
-    for own in
-        promotions.list()?.iter().filter(|p| p.record.run.starts_with(run) && p.record.signer == signer)
-    {
+    for own in all.iter().filter(|p| p.record.run == run && p.record.signer == signer) {
         out.push(promotions.revoke(&Revocation::sign(own, why, now, key))?);
     }
     if out.is_empty() { Err(LabError::NotPromoted(run.to_owned())) } else { Ok(out) }

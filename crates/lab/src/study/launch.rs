@@ -13,7 +13,7 @@ use crate::run::Machine;
 use super::worker::Orders;
 
 /// Deaths of workers in a row, with no trial done between them, after which something is wrong with all of them.
-const MOST_DEATHS: u32 = 10;
+const MOST_DEATHS: u32 = 5;
 
 /// How a sweep stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,7 +61,7 @@ impl Crew<'_> {
     fn start(&self, study: &Study) -> Result<Child, LabError> {
         let threads = (self.machine.n_threads / self.n_workers).max(1).to_string();
         let mut command = Command::new(self.program);
-        command.arg("sweep").arg("worker").arg(self.url).arg(&study.name);
+        command.arg("sweep").arg("worker").arg("-").arg(&study.name).env("CAMBIST_STORAGE", self.url);
         command.arg("--data-dir").arg(&self.machine.data).arg("--runs-dir").arg(&self.machine.runs);
         command.arg("--threads").arg(threads);
         command.spawn().map_err(|source| {
@@ -94,7 +94,7 @@ pub fn launch(
     loop {
         let standing = Standing { deaths, ..Standing::of(storage, study)? };
         watch(standing);
-        let ended = standing.complete + standing.pruned + standing.failed;
+        let ended = standing.complete + standing.pruned;
         if ended > before {
             (before, in_a_row) = (ended, 0);
         }

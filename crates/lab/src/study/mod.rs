@@ -12,3 +12,14 @@ pub mod worker;
 
 pub use cambist_search::SamplerKind;
 pub use spec::{Launch, Objective, Sweep};
+
+/// Returns that lie on one index: those of the windows that most have. Others, of another length or other dates, cannot be compared.
+pub(crate) fn comparable(returns: impl Iterator<Item = cambist_search::Returns>) -> Vec<Vec<f64>> {
+    let mut groups: std::collections::BTreeMap<(i64, i64, usize), Vec<Vec<f64>>> =
+        std::collections::BTreeMap::new();
+    for own in returns {
+        let key = (own.span.0, own.span.1, own.values.len());
+        groups.entry(key).or_default().push(own.values.iter().map(|x| f64::from(*x)).collect());
+    }
+    groups.into_values().max_by_key(Vec::len).unwrap_or_default()
+}

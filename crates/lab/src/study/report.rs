@@ -39,8 +39,13 @@ pub fn report(url: &str, name: &str, out: &Path) -> Result<Report, LabError> {
     let (study, sweep, _) = open(&storage, name)?;
     let trials = storage.trials(&study)?;
     let returns = storage.returns(&study)?;
+    // On one index: the best trial's, or where it left none, any other's.
+    let first =
+        ranked(&sweep, &trials).first().and_then(|t| returns.get(&t.number)).or(returns.values().next());
+    let key = first.map(|r| (r.span, r.values.len()));
     let series: Vec<(u64, Vec<f64>)> = returns
         .iter()
+        .filter(|(_, r)| Some((r.span, r.values.len())) == key)
         .map(|(number, r)| (*number, r.values.iter().map(|x| f64::from(*x)).collect()))
         .collect();
     let ranked = ranked(&sweep, &trials);
@@ -99,8 +104,11 @@ fn sentence(sweep: &Sweep, trials: &[Trial], ranked: &[&Trial], series: &[(u64, 
     let Some(top) = ranked.first() else { return format!("{tried}: there is no best.") };
     let own = series.iter().find(|(number, _)| *number == top.number).map(|(_, r)| r);
     let all: Vec<&[f64]> = series.iter().map(|(_, r)| r.as_slice()).collect();
+    let own_returns = own.is_some();
     let Some(own) = own.filter(|own| moments::deviation(own) > 1e-12) else {
-        return format!("{tried}. The best, trial {}, never traded: it is no result.", top.number);
+        let why =
+            if own_returns { "never traded" } else { "left no returns, as trials of other programs do" };
+        return format!("{tried}. The best, trial {}, {why}: nothing is said of luck.", top.number);
     };
     let others = series.iter().filter(|(number, _)| *number != top.number);
     let others: Vec<f64> = others.map(|(_, r)| sharpe::per_bar(r)).collect();

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, ConfigError, Layers};
 use crate::error::LabError;
+use crate::market::Market;
+use crate::run::Machine;
 
 /// A number that a trial comes to, over validation windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -219,6 +221,22 @@ impl Launch {
     }
 }
 
+impl Launch {
+    /// Reads or makes the bars of its base config once, so that what cannot work is said before the first trial.
+    ///
+    /// # Errors
+    /// When there are none, or a window holds too few of them.
+    pub fn rehearse(&self, machine: &Machine) -> Result<(), LabError> {
+        let config = Config::validate(self.sweep.layers()?.resolve()?)?;
+        let market = Market::prepare(&config, &machine.data)?;
+        for fold in config.folds(market.whole())? {
+            market.rows("train", "train_until", fold.train)?;
+            market.rows("validation", "validation_until", fold.validation)?;
+        }
+        Ok(())
+    }
+}
+
 impl Sweep {
     /// What objectives are to be.
     #[must_use]
@@ -252,6 +270,19 @@ impl Sweep {
             at = on;
         }
         sets
+    }
+
+    /// Whether the config `raw` (as JSON) has the parameters of a trial.
+    pub(crate) fn is_of(
+        &self,
+        raw: &serde_json::Value,
+        params: &std::collections::BTreeMap<String, f64>,
+    ) -> bool {
+        let given = self.space.parameters().iter().filter_map(|p| Some((p, *params.get(&p.name)?)));
+        given.into_iter().all(|(parameter, value)| {
+            let own = parameter.name.split('.').try_fold(raw, |at, name| at.get(name));
+            own.and_then(|own| parameter.domain.internal(own)) == Some(value)
+        })
     }
 
     /// The internal values `params` as `--set` takes them.

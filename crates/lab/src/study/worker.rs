@@ -91,6 +91,9 @@ pub fn open(storage: &Storage, name: &str) -> Result<(Study, Sweep, Orders), Lab
     Ok((study, sweep, orders))
 }
 
+/// Trials that fail in a row before a worker takes it that all will.
+const MOST_FAILURES: u32 = 5;
+
 /// Works on the study called `name` in the storage at `url` until enough trials are done, or `stop` is set: what it works on then is
 /// given back.
 ///
@@ -114,12 +117,20 @@ pub fn work(
     let mut worker =
         Worker { storage, study, sweep, orders, earlier, machine, clock, cache: MarketCache::default() };
     let mut done = Done::default();
+    let mut in_a_row = 0;
     while !stop.load(Ordering::SeqCst) {
         worker.storage.fail_stale(&worker.study, worker.orders.grace_s)?;
         match worker.ask()? {
             Ask::Done => break,
             Ask::Later => pause(worker.orders.heartbeat_s.min(1.0), stop),
-            Ask::Trial(trial) => worker.live(&trial, stop, watch, &mut done)?,
+            Ask::Trial(trial) => {
+                let before = done.failed;
+                worker.live(&trial, stop, watch, &mut done)?;
+                in_a_row = if done.failed > before { in_a_row + 1 } else { 0 };
+                if in_a_row >= MOST_FAILURES {
+                    return Err(LabError::TrialsFail { times: in_a_row, study: name.to_owned() });
+                }
+            }
         }
     }
     Ok(done)
@@ -154,13 +165,12 @@ impl Worker<'_> {
                 Asked { space, directions: &directions, seed: *seed, grid_points, number, trials, earlier };
             sampler.suggest(&asked, fixed)
         };
-        let most = match sampler {
-            SamplerKind::Grid => {
-                self.orders.trials.min(cambist_search::sampler::grid_size(space, *grid_points))
-            }
-            _ => self.orders.trials,
+        // A grid is done when all of it was tried: then only what waits is left.
+        let more = |trials: &[Trial]| {
+            *sampler != SamplerKind::Grid
+                || cambist_search::sampler::untried(space, *grid_points, trials).is_some()
         };
-        Ok(self.storage.ask(&self.study, space, most, &suggest)?)
+        Ok(self.storage.ask(&self.study, space, self.orders.trials, &more, &suggest)?)
     }
 
     /// Lives through a trial, its heart beating.
