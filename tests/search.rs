@@ -141,8 +141,10 @@ fn killed_workers_lose_nothing() {
     for trial in failed {
         let again = |t: &&serde_json::Value| t["retry_history"] == serde_json::json!([trial["number"]]);
         let retries: Vec<_> = trials.iter().filter(again).collect();
-        assert_eq!(retries.len(), 1, "{trial}");
-        assert_eq!(retries[0]["params"], trial["params"]);
+        // One that was a second try already is not tried a third time.
+        let first_try = trial["retry_history"].as_array().unwrap().is_empty();
+        assert_eq!(retries.len(), usize::from(first_try), "{trial}");
+        assert!(retries.iter().all(|retry| retry["params"] == trial["params"]));
     }
 }
 
