@@ -16,6 +16,15 @@ pub struct Cscv {
     pub logits: Vec<f64>,
 }
 
+impl Cscv {
+    /// What choosing risks: the probability of backtest overfitting, or that of loss where it is smaller. Where every trial earns, which is
+    /// best is luck in either half, and the former is near one half though nothing is lost by choosing.
+    #[must_use]
+    pub fn risk(&self) -> f64 {
+        self.pbo.min(self.loss)
+    }
+}
+
 /// Splits the bars of `returns` (one series a trial, all of one length) into `n_blocks` blocks, and takes half of them for choosing in
 /// every way there is. Trials are ranked by their Sharpe ratio; one without deviation has none, and ranks as zero.
 ///

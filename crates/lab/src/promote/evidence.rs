@@ -146,10 +146,17 @@ impl<'a> Case<'a> {
             overfit = match cscv(&all, BLOCKS).filter(|_| all.len() >= FEWEST) {
                 Some(s) => finding(
                     "probability of backtest overfitting",
-                    s.pbo,
+                    s.risk(),
                     gate.pbo,
                     false,
-                    format!("{} trials of {study}, {} splits", all.len(), s.n_splits),
+                    format!(
+                        "{} trials of {study}, {} splits: the best of one half was below the middle of the other in {:.0} % of them \
+                         (PBO), and lost in {:.0} %; the smaller counts",
+                        all.len(),
+                        s.n_splits,
+                        100.0 * s.pbo,
+                        100.0 * s.loss
+                    ),
                 ),
                 None => {
                     let note =

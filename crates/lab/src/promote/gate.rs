@@ -17,7 +17,8 @@ pub struct Gate {
     /// Least deflated Sharpe ratio on the test window: the probability that the true ratio is above what the best of all runs and
     /// trials would show by luck.
     pub deflated_sharpe: f64,
-    /// Largest probability of backtest overfitting in the study it was chosen in.
+    /// Largest probability of backtest overfitting in the study it was chosen in; where the best of one half loses in the other more
+    /// seldom than that, this counts instead.
     pub pbo: f64,
     /// Least total return on the test window.
     pub total_return: f64,

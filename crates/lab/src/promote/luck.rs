@@ -81,7 +81,7 @@ pub fn check_gate(
         let others: Vec<f64> = (0..trials).filter(|&t| t != best).map(|t| ratios[t]).collect();
         let luck = deflated(&series[best], &others)?.probability >= deflated_least;
         let all: Vec<&[f64]> = series.iter().map(Vec::as_slice).collect();
-        let passed = luck && cscv(&all, BLOCKS).is_some_and(|split| split.pbo <= pbo_most);
+        let passed = luck && cscv(&all, BLOCKS).is_some_and(|split| split.risk() <= pbo_most);
         passed.then_some(best)
     };
     let share = |count: u64| count as f64 / n.max(1) as f64;
