@@ -10,6 +10,7 @@ work="${2:-$(mktemp -d)}"
 mkdir -p "$work" && cd "$work"
 cp "$here/base.toml" .
 
+wrong=0
 for seed in 1 2 3; do
   for market in EDGE NULL; do
     name="$market$seed"
@@ -23,7 +24,10 @@ for seed in 1 2 3; do
     run="$(basename "$(ls -d runs/2*-"$name" | tail -1)")"
     status=0
     "$cambist" promote "$run" --gate "$here/../../configs/gates/live.toml" > "$name.promote.txt" 2>/dev/null || status=$?
+    # Exit 0: all requirements are met; 2: refused.
+    [ "$market:$status" = EDGE:0 ] || [ "$market:$status" = NULL:2 ] || wrong=1
     printf '%s  exit %s  %s\n' "$name" "$status" "$(tail -1 "$name.promote.txt")"
     grep -E "deflated|overfitting|total return|drawdown" "$name.promote.txt" | cut -c1-100
   done
 done
+exit "$wrong"

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use cambist_evaluate::metrics::bootstrap::optimal_block;
 use cambist_evaluate::metrics::{moments, sharpe};
-use cambist_evaluate::overfitting::{cscv, effective_trials};
+use cambist_evaluate::overfitting::{cscv, effective_trials, superior};
 use cambist_evaluate::panels::{Axis, Line, Panel, Point, bars, panels, parallel};
 use cambist_search::importance::importance;
 use cambist_search::{Direction, Domain, Parameter, State, Storage, Trial, best, front};
@@ -114,6 +115,15 @@ fn sentence(sweep: &Sweep, trials: &[Trial], ranked: &[&Trial], series: &[(u64, 
     let others: Vec<f64> = others.map(|(_, r)| sharpe::per_bar(r)).collect();
     let (raw, effective) = (all.len(), effective_trials(&all));
     let luck = deflated(own, &others).map_or(f64::NAN, |d| d.probability);
+    // Against doing nothing, with blocks as long as the best one's returns remember.
+    let tested = superior(&all, optimal_block(own), 1000, sweep.seed);
+    let data_snooping = tested.map_or(String::new(), |s| {
+        format!(
+            "; luck alone would do as well in {:.0} % of cases by Hansen's test, {:.0} % by White's",
+            100.0 * s.consistent,
+            100.0 * s.reality_check
+        )
+    });
     let splits = cscv(&all, BLOCKS);
     let overfit = splits.map_or("too few to say whether choosing overfits".to_owned(), |s| {
         format!("the probability of backtest overfitting is {:.0} % ({} splits)", 100.0 * s.pbo, s.n_splits)
@@ -121,7 +131,7 @@ fn sentence(sweep: &Sweep, trials: &[Trial], ranked: &[&Trial], series: &[(u64, 
     format!(
         "{tried}; {raw} return series, {effective} of them different (clusters by correlation). The best on validation, trial {}, \
          has {:.1} % probability of a true Sharpe ratio above what the best of {raw} worthless ones would show (deflated Sharpe \
-         ratio), and {overfit}. Objective: {}; test windows were not looked at.",
+         ratio), and {overfit}{data_snooping}. Objective: {}; test windows were not looked at.",
         top.number,
         100.0 * luck,
         sweep.objectives.iter().map(|o| o.name()).collect::<Vec<_>>().join(", ")
