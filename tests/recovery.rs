@@ -245,10 +245,13 @@ fn the_latest_unfinished_run_goes_on_alone() {
     assert_eq!(output.status.code(), Some(75), "{}", text(&output.stderr));
     assert!(text(&output.stdout).contains(&name), "{}", text(&output.stdout));
     let held = cambist_runs::RunFolder::find(&path.join("runs"), &name).unwrap().lock().unwrap();
+    let before = (lines(&killed), std::fs::read(killed.join("log.jsonl")).unwrap());
     for args in [&["train", "--resume", &name][..], &["runs", "delete", &name]] {
         let output = cambist(path, args).output().unwrap();
         assert!(text(&output.stderr).contains("another process works on"), "{}", text(&output.stderr));
     }
+    let after = (lines(&killed), std::fs::read(killed.join("log.jsonl")).unwrap());
+    assert_eq!(before, after, "what another process writes was touched");
     drop(held);
     assert!(works(path, &["runs", "delete", &name]).contains("still counts as tried"));
     // An empty name is a mistake, not the only run there is.

@@ -1,18 +1,24 @@
 //! What an artefact says: all that a decision needs beside the weights.
 
+use std::sync::Arc;
+
 use cambist_core::policy::ActionMode;
 use cambist_core::{InstrumentId, ObservationSpec, Timeframe};
-use cambist_decide::DecisionRules;
+use cambist_decide::{DecisionPath, DecisionRules};
 use cambist_evaluate::windows::{Fold, Span};
 use cambist_execution::{BrokerRules, EngineRules};
 use cambist_features::Normaliser;
+use cambist_market::Execution;
 use cambist_policy::{ActorCritic, ActorCriticSpec, weights};
+use cambist_ppo::LearnerChoice;
 use cambist_regime::RegimeModel;
 use cambist_runs::{RunFolder, artefact};
 use serde::{Deserialize, Serialize};
 
-use crate::config::RawConfig;
+use crate::config::{Config, RawConfig};
 use crate::error::LabError;
+use crate::market::Market;
+use crate::train::Trained;
 
 /// Revision of the code that writes artefacts.
 pub const REVISION: &str = env!("CAMBIST_REVISION");
@@ -73,6 +79,37 @@ pub struct Artefact {
 }
 
 impl Artefact {
+    /// What `trained` on `fold` leaves.
+    pub(crate) fn of(config: &Config, market: &Market, fold: &Fold, trained: &Trained) -> Self {
+        let remembered = config.reward.composed().cloned();
+        let path = DecisionPath::with_reward(config.decision, Arc::clone(&trained.normaliser), remembered);
+        Self {
+            instrument: market.tape.instrument.clone(),
+            timeframe: config.timeframe,
+            observation: path.observation_spec().clone(),
+            features: config.features.clone(),
+            normaliser: trained.normaliser.as_ref().clone(),
+            policy: trained.agent.spec().clone(),
+            action_mode: config.action_mode(),
+            decision: config.decision,
+            execution: match &market.execution {
+                Execution::Short(engine) => ExecutionRules::Short(*engine.rules()),
+                Execution::Full(full) => ExecutionRules::Broker(full.rules.as_ref().clone()),
+            },
+            reward_columns: config.reward.composed().map_or(Vec::new(), |reward| reward.columns()),
+            multiplier: trained.multiplier,
+            regime: market.regime.as_ref().map(|regimes| regimes.model.clone()),
+            fold: *fold,
+            data_fingerprint: market.fingerprint.clone(),
+            steps: trained.steps,
+            chosen_update: trained.chosen_update,
+            seed: config.raw.run.seed,
+            revision: REVISION.to_owned(),
+            deterministic: config.trainer(1).learner == LearnerChoice::Fused,
+            config: config.raw.clone(),
+        }
+    }
+
     /// Writes it with the weights of `agent` to `folder`; returns its hash.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ pub mod evaluate;
 mod execution;
 pub mod learning;
 pub mod ledger;
+mod logged;
 pub mod market;
 pub mod promote;
 pub mod regime;

@@ -6,24 +6,24 @@ use std::time::Duration;
 
 use cambist_core::clock::Clock;
 use cambist_core::{AutoReset, StateError};
-use cambist_decide::DecisionPath;
 use cambist_evaluate::judgement::scorecards;
 use cambist_evaluate::windows::{Fold, Span};
 use cambist_evaluate::{Judgement, Scorecard, Track};
 use cambist_features::Normaliser;
-use cambist_market::{Execution, MarketEnv};
+use cambist_market::MarketEnv;
 use cambist_ppo::LearnerChoice;
 use cambist_runs::{Checkpoints, MetricsLog, Registry, RunFolder, RunRecord, Status};
 
-use crate::artefact::{Artefact, ExecutionRules, REVISION};
+use crate::artefact::{Artefact, REVISION};
 use crate::backtest::backtest_window;
 use crate::baselines::baselines;
-use crate::checkpoint::{Checkpoint, TrainingState};
+use crate::checkpoint::Checkpoint;
 use crate::config::{Config, ConfigError, Layers};
 use crate::error::LabError;
 use crate::evaluate::{Judging, judge_and_report};
+use crate::logged::Logged;
 use crate::market::Market;
-use crate::train::{Lost, Moment, Observer, Progress, Resumed, Trained, Training, train};
+use crate::train::{Observer, Resumed, Trained, Training, train};
 
 /// Settings of the machine: they change nothing of a run's result.
 #[derive(Debug, Clone)]
@@ -110,10 +110,19 @@ pub struct Interrupted {
     pub n_updates: u64,
 }
 
+/// A run under way: what it needs, where it is kept, and what it runs on.
+#[derive(Clone, Copy)]
+pub(crate) struct Course<'a> {
+    pub(crate) prepared: &'a Prepared,
+    pub(crate) folder: &'a RunFolder,
+    pub(crate) machine: &'a Machine,
+    pub(crate) clock: &'a dyn Clock,
+}
+
 /// Everything a run needs before its first update.
-struct Prepared {
-    config: Config,
-    market: Market,
+pub(crate) struct Prepared {
+    pub(crate) config: Config,
+    pub(crate) market: Market,
     folds: Vec<Fold>,
     /// With each fold's regimes, fitted on its own training window.
     markets: Vec<Market>,
@@ -149,6 +158,7 @@ pub fn run(
     let Prepared { config, market, folds, .. } = &prepared;
     let folder =
         RunFolder::create(&machine.runs, &machine.run_name(&config.raw.run.name, clock), clock.now())?;
+    let _alone = folder.lock()?;
     folder.write("config.toml", &written(config)?)?;
     let begun = serde_json::json!({
         "revision": REVISION,
@@ -162,7 +172,8 @@ pub fn run(
     folder.log(clock.now(), "begun", &begun)?;
     let mut log = MetricsLog::open(folder.path(), clock.now())?;
     log.hyper_parameters(clock.now(), &serde_json::to_value(&config.raw)?, &OUTCOMES)?;
-    registered(&prepared, &folder, log, None, machine, clock, observer)
+    let course = Course { prepared: &prepared, folder: &folder, machine, clock };
+    registered(&course, log, None, observer)
 }
 
 /// Goes on with the run in `folder` from its newest checkpoint that is whole, or from the beginning where it has none. It ends with
@@ -176,6 +187,8 @@ pub fn resume(
     clock: &dyn Clock,
     observer: &mut dyn Observer,
 ) -> Result<Ending, LabError> {
+    // Before anything of it is touched: another process may be at work.
+    let _alone = folder.lock()?;
     if folder.path().join(OUTCOME).is_file() {
         settle(folder, machine, clock)?;
         return Err(LabError::Finished(folder.name()));
@@ -211,7 +224,8 @@ pub fn resume(
     let done = checkpoint.as_ref().map_or(0, |c| c.fold as u64 * n_updates + c.training.trainer.n_done());
     observer.resumed(&Resumed { updates: done, of: n_updates * prepared.folds.len() as u64, damaged });
     let log = MetricsLog::go_on(folder.path(), done * steps_per_update, clock.now())?;
-    registered(&prepared, folder, log, checkpoint, machine, clock, observer)
+    let course = Course { prepared: &prepared, folder, machine, clock };
+    registered(&course, log, checkpoint, observer)
 }
 
 /// Tells the registry of a finished run what it did not hear.
@@ -235,16 +249,13 @@ const OUTCOMES: [&str; 4] =
 
 /// As [`go`], and the registry hears how it began and ended.
 fn registered(
-    prepared: &Prepared,
-    folder: &RunFolder,
+    course: &Course<'_>,
     log: MetricsLog,
     start: Option<Checkpoint>,
-    machine: &Machine,
-    clock: &dyn Clock,
     observer: &mut dyn Observer,
 ) -> Result<Ending, LabError> {
+    let Course { prepared, folder, machine, clock } = *course;
     let (registry, name, config) = (machine.registry(&folder.root())?, folder.name(), &prepared.config);
-    let _alone = folder.lock()?;
     registry.begin(&RunRecord {
         name: name.clone(),
         experiment: config.raw.run.name.clone(),
@@ -259,7 +270,7 @@ fn registered(
         note: String::new(),
         tags: Vec::new(),
     })?;
-    let ending = go(prepared, folder, log, start, machine, clock, observer);
+    let ending = go(course, log, start, observer);
     let none = serde_json::json!({});
     let ended = |status, artefact: Option<&str>, metrics: &serde_json::Value, note: &str| {
         registry.ended(&name, status, clock.now(), artefact, metrics, note)
@@ -281,17 +292,14 @@ const OUTCOME: &str = "outcome.json";
 
 /// Trains every fold from where `start` was kept, saves, judges, reports.
 fn go(
-    prepared: &Prepared,
-    folder: &RunFolder,
+    course: &Course<'_>,
     log: MetricsLog,
     start: Option<Checkpoint>,
-    machine: &Machine,
-    clock: &dyn Clock,
     observer: &mut dyn Observer,
 ) -> Result<Ending, LabError> {
+    let Course { prepared, folder, machine, clock } = *course;
     let Prepared { config, market, folds, markets } = prepared;
-    let checkpoints = Checkpoints::of(folder.path(), machine.keep_checkpoints);
-    let mut logged = Logged { log, folder, clock, checkpoints, prepared, machine, inner: observer };
+    let mut logged = Logged::new(course, log, observer);
     let (mut tracks, mut scores): (Vec<Track>, _) = (Vec::new(), Vec::new());
     let mut artefact_hash = String::new();
     let first = start.as_ref().map_or(0, |checkpoint| checkpoint.fold);
@@ -304,7 +312,7 @@ fn go(
             let training = Training { config, market, fold, place, n_threads: machine.n_threads };
             train(&training, state.take(), clock, &mut logged)?
         };
-        let artefact = artefact_of(config, market, fold, &trained);
+        let artefact = Artefact::of(config, market, fold, &trained);
         artefact_hash = artefact.save(&trained.agent, &folder.artefact())?;
         if folds.len() > 1 {
             artefact.save(&trained.agent, &folder.path().join(fold_name(index)))?;
@@ -405,110 +413,6 @@ fn test_tracks(
         backtest_window(market, config, &trained.normaliser, rows.clone(), &trained.agent, "policy")?;
     let rest = baselines(config, market, &trained.normaliser, rows, &policy)?;
     Ok([vec![policy], rest].concat())
-}
-
-fn artefact_of(config: &Config, market: &Market, fold: &Fold, trained: &Trained) -> Artefact {
-    let remembered = config.reward.composed().cloned();
-    let path = DecisionPath::with_reward(config.decision, Arc::clone(&trained.normaliser), remembered);
-    Artefact {
-        instrument: market.tape.instrument.clone(),
-        timeframe: config.timeframe,
-        observation: path.observation_spec().clone(),
-        features: config.features.clone(),
-        normaliser: trained.normaliser.as_ref().clone(),
-        policy: trained.agent.spec().clone(),
-        action_mode: config.action_mode(),
-        decision: config.decision,
-        execution: match &market.execution {
-            Execution::Short(engine) => ExecutionRules::Short(*engine.rules()),
-            Execution::Full(full) => ExecutionRules::Broker(full.rules.as_ref().clone()),
-        },
-        reward_columns: config.reward.composed().map_or(Vec::new(), |reward| reward.columns()),
-        multiplier: trained.multiplier,
-        regime: market.regime.as_ref().map(|regimes| regimes.model.clone()),
-        fold: *fold,
-        data_fingerprint: market.fingerprint.clone(),
-        steps: trained.steps,
-        chosen_update: trained.chosen_update,
-        seed: config.raw.run.seed,
-        revision: REVISION.to_owned(),
-        deterministic: config.trainer(1).learner == LearnerChoice::Fused,
-        config: config.raw.clone(),
-    }
-}
-
-/// Writes the scalars of every update and the checkpoints, then passes on what it heard.
-struct Logged<'a> {
-    log: MetricsLog,
-    folder: &'a RunFolder,
-    clock: &'a dyn Clock,
-    checkpoints: Checkpoints,
-    prepared: &'a Prepared,
-    machine: &'a Machine,
-    inner: &'a mut dyn Observer,
-}
-
-impl Observer for Logged<'_> {
-    fn update(&mut self, progress: &Progress) -> Result<bool, LabError> {
-        let stats = &progress.stats;
-        let terms: Vec<(String, f64)> =
-            progress.terms.iter().map(|(name, mean)| (format!("reward/{name}"), *mean)).collect();
-        let mut scalars: Vec<(&str, f64)> = vec![
-            ("rollout/episode_return", progress.episode_return),
-            ("rollout/ruined", progress.ruined),
-            ("train/policy_loss", stats.policy_loss),
-            ("train/value_loss", stats.value_loss),
-            ("train/entropy", stats.entropy),
-            ("train/approx_kl", stats.approx_kl),
-            ("train/clip_fraction", stats.clip_fraction),
-            ("train/explained_variance", stats.explained_variance),
-            ("train/gradient_norm", stats.gradient_norm),
-            ("train/learning_rate", stats.learning_rate),
-            ("train/policy_std", stats.policy_std),
-            ("time/steps_per_second", progress.steps_per_second),
-            ("time/environment_s", progress.phases.environment.as_secs_f64()),
-            ("time/policy_s", progress.phases.policy.as_secs_f64()),
-            ("time/advantage_s", progress.phases.advantage.as_secs_f64()),
-            ("time/update_s", progress.phases.update.as_secs_f64()),
-            ("time/fold", progress.fold.0 as f64),
-        ];
-        scalars.extend(terms.iter().map(|(name, mean)| (name.as_str(), *mean)));
-        if let Some(sharpe) = progress.validation_sharpe {
-            scalars.push(("validation/sharpe", sharpe));
-        }
-        let step = progress.steps + progress.fold.0 as u64 * progress.total_steps;
-        self.log.add(step, self.clock.now(), &scalars)?;
-        let goes_on = self.inner.update(progress)?;
-        Ok(goes_on && self.machine.time_limit.is_none_or(|limit| self.clock.elapsed() < limit))
-    }
-
-    fn keep(
-        &mut self,
-        moment: Moment,
-        state: &dyn Fn() -> Result<TrainingState, LabError>,
-    ) -> Result<(), LabError> {
-        let Moment { fold, update, n_updates, is_best, is_last } = moment;
-        if !(is_best || is_last || update.is_multiple_of(self.machine.checkpoint_every.max(1))) {
-            return Ok(());
-        }
-        let Prepared { config, market, .. } = self.prepared;
-        let checkpoint = Checkpoint::new(config, &market.fingerprint, fold, state()?)?;
-        checkpoint.save(&self.checkpoints, fold as u64 * n_updates + update, is_best)
-    }
-
-    fn lost(&mut self, lost: &Lost<'_>) -> Result<Option<PathBuf>, LabError> {
-        let path = self.folder.path().join("last_good.safetensors");
-        cambist_policy::weights::save(lost.good, &path)?;
-        let event = serde_json::json!({
-            "update": lost.update,
-            "reason": lost.reason.to_string(),
-            "kept": path,
-            "learning_rate_factor": lost.pace,
-        });
-        self.folder.log(self.clock.now(), "not_finite", &event)?;
-        self.inner.lost(lost)?;
-        Ok(Some(path))
-    }
 }
 
 /// The run that is to go on: as [`find`], but `latest` is the newest that is not finished.
