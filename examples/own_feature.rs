@@ -36,7 +36,8 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     }
     let rows = market.rows("test", "test_until", fold.test)?;
     let normaliser = market.training_normaliser(&config, &fold)?;
-    let track = backtest_window(&market, &config, &normaliser, rows, trainer.agent(), "mine")?;
+    let track =
+        backtest_window(&market, &config, &normaliser, rows, &trainer.agent().clone().into(), "mine")?;
     let last = track.equity.last().copied().unwrap_or(f64::NAN);
     println!("equity out of sample: {:.0} from {:.0}", last, track.equity[0]);
     let seen = &spec.path.observation_spec().names;

@@ -28,7 +28,8 @@ fn exposure(reward: Reward) -> Result<f64, Box<dyn Error>> {
     }
     let rows = market.rows("test", "test_until", fold.test)?;
     let normaliser = market.training_normaliser(&config, &fold)?;
-    let track = backtest_window(&market, &config, &normaliser, rows, trainer.agent(), "mine")?;
+    let track =
+        backtest_window(&market, &config, &normaliser, rows, &trainer.agent().clone().into(), "mine")?;
     Ok(track.exposure.iter().map(|e| e.abs()).sum::<f64>() / track.exposure.len() as f64)
 }
 

@@ -133,6 +133,12 @@ fn so_does_one_with_everything_there_is_to_remember() {
     survives(REMEMBERS, kills(), 2);
 }
 
+/// Members that copy each other.
+#[test]
+fn so_does_a_population() {
+    survives(&format!("{SMALL}\n[population]\nsize = 3\nexchange_every = 15\n"), kills(), 3);
+}
+
 fn interrupted(folder: &Path, place: &str) -> PathBuf {
     let args = ["train", "small.toml", "--checkpoint-every", "2", "--time-limit", "1s", "--runs-dir"];
     let set = ["--set", "ppo.total_steps=1000000000", "--set", "ppo.validate_every=1000000"];

@@ -1,5 +1,6 @@
 //! What can be written after `cambist`.
 
+mod ensemble;
 mod promote;
 mod search;
 mod trade;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use ensemble::EnsembleArgs;
 pub(crate) use promote::{PromoteArgs, PromoteCommand, UnsealArgs};
 pub(crate) use search::{
     CheckGateArgs, CheckSearchArgs, FilterArgs, LaunchArgs, LogsArgs, RunsCommand, SamplerName, SweepArgs,
@@ -56,6 +58,8 @@ pub(crate) enum Command {
     },
     /// Run a rule or a trained policy over a grid of parameters.
     Backtest(BacktestArgs),
+    /// Make one policy of several trained runs, and judge it.
+    Ensemble(EnsembleArgs),
     /// Judge a run on rows that are sealed: recorded for good, and counted as a trial.
     Unseal(UnsealArgs),
     /// Put a policy to a gate, and sign what passes; list, verify and revoke promotions.
@@ -140,6 +144,14 @@ pub(crate) enum BenchCommand {
     Scaling(BenchArgs),
     /// Peak memory beside what the formula says.
     Memory(BenchArgs),
+    /// A population on one thread against all, and its memory by members.
+    Population {
+        /// Members.
+        #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(2..=1024))]
+        size: u64,
+        #[command(flatten)]
+        args: BenchArgs,
+    },
     /// The importer.
     Import {
         /// Files, or folders of files.
@@ -209,7 +221,7 @@ pub(crate) struct EvaluateArgs {
     /// The judgement as JSON.
     #[arg(long, conflicts_with = "by")]
     pub(crate) json: bool,
-    /// Where it earned and lost on the test window: by regime; or through named windows of history.
+    /// Where it earned and lost on the test window: by regime, through named windows of history, or by member of an ensemble.
     #[arg(long, value_enum)]
     pub(crate) by: Option<By>,
     /// The TOML file of named windows.
@@ -229,6 +241,8 @@ pub(crate) enum By {
     Regime,
     /// Named windows of history.
     Windows,
+    /// Members of an ensemble, each alone.
+    Member,
 }
 
 #[derive(Debug, Args)]

@@ -36,6 +36,10 @@ pub(crate) fn run(command: &BenchCommand, machine: &MachineArgs) -> anyhow::Resu
             ("scaling", bench::scaling(&layers(args)?, &machine, repeats(&args.how)?, &clock)?, &args.how)
         }
         BenchCommand::Memory(args) => ("memory", bench::memory(&layers(args)?, &machine, &clock)?, &args.how),
+        BenchCommand::Population { size, args } => {
+            let (layers, repeats) = (layers(args)?, repeats(&args.how)?);
+            ("population", bench::population(&layers, *size, &machine, repeats, &clock)?, &args.how)
+        }
         BenchCommand::Import { paths, timeframe, how } => {
             ("import", bench::import(paths, timeframe, repeats(how)?, &clock)?, how)
         }

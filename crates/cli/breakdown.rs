@@ -3,7 +3,7 @@
 use cambist_lab::breakdown::{Judged, Part, StressRow, read_windows};
 
 use crate::args::{By, EvaluateArgs, MachineArgs};
-use crate::{output, table};
+use crate::{ensemble, output, table};
 
 pub(crate) fn run(args: &EvaluateArgs, by: By, machine: &MachineArgs) -> anyhow::Result<()> {
     let machine = machine.machine();
@@ -29,6 +29,14 @@ pub(crate) fn run(args: &EvaluateArgs, by: By, machine: &MachineArgs) -> anyhow:
                 "What a policy earned where it was trained, or where its weights were chosen, proves nothing.",
             );
             folder.write("by-windows.json", &serde_json::to_string_pretty(&parts)?)?;
+        }
+        By::Member => {
+            output::line(&ensemble::members(judged.members()));
+            output::line(&format!("\nThe test, {span}, each member alone:"));
+            let rows = judged.by_member(span)?;
+            output::line(&stress("member", &rows));
+            let kept = serde_json::json!({ "members": judged.members(), "test": rows });
+            folder.write("by-member.json", &serde_json::to_string_pretty(&kept)?)?;
         }
     }
     judged.facts(span)?.iter().for_each(|fact| output::line(&format!("On the test, {fact}.")));

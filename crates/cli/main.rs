@@ -8,6 +8,7 @@ mod check;
 mod config;
 mod costs;
 mod data;
+mod ensemble;
 mod output;
 mod progress;
 mod promote;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Runs { command } => runs::run(&command, &cli.machine),
         Command::Logs(args) => runs::logs(&args, &cli.machine),
         Command::Promote(args) => return ended(promote::run(&args, &cli.machine)),
+        Command::Ensemble(args) => ensemble::run(&args, &cli.machine),
         Command::Unseal(args) => train::unseal(&args, &cli.machine),
         Command::Costs { command } => costs::run(&command, &cli.machine),
         Command::Regime { command } => regime::run(&command, &cli.machine),

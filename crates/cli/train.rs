@@ -100,6 +100,13 @@ fn finished(args: &TrainArgs, outcome: &Outcome) -> anyhow::Result<ExitCode> {
     if !args.quiet {
         output::line(&table::scores(&view::metrics(&outcome.judgement)));
     }
+    if !args.quiet && outcome.n_members > 1 {
+        let n = outcome.n_members;
+        output::line(&format!(
+            "The policy is an ensemble of {n} members: `cambist evaluate {} --by member` shows each.",
+            outcome.folder.name()
+        ));
+    }
     let (blind, n_bars) = outcome.blind;
     if blind > 0 {
         output::line(&format!(

@@ -7,6 +7,8 @@ use cambist_store::{FileError, write_atomic};
 use safetensors::{Dtype, SafeTensors, View};
 
 use crate::actor_critic::{ActorCritic, ActorCriticSpec};
+use crate::ensemble::Ensemble;
+use crate::trained::{PolicySpec, TrainedPolicy};
 
 /// What is wrong with a weights file.
 #[derive(Debug, thiserror::Error)]
@@ -56,44 +58,76 @@ impl View for &Tensor {
     }
 }
 
+/// Prefix of the names of an ensemble's member.
+fn member(index: usize) -> String {
+    format!("member.{index:02}.")
+}
+
 /// The bytes of a weights file.
 ///
 /// # Errors
 /// When the writer refuses.
-pub fn to_bytes(agent: &ActorCritic) -> Result<Vec<u8>, WeightsError> {
-    let tensors: Vec<(String, Tensor)> = agent
-        .spec()
-        .tensors()
-        .into_iter()
-        .map(|(name, shape, place)| {
-            let bytes = agent.parameters[place].iter().flat_map(|v| v.to_le_bytes()).collect();
-            (name, Tensor { shape, bytes })
-        })
-        .collect();
+pub fn to_bytes(policy: &TrainedPolicy) -> Result<Vec<u8>, WeightsError> {
+    let tensors: Vec<(String, Tensor)> = match policy {
+        TrainedPolicy::Single(agent) => tensors_of(agent, ""),
+        TrainedPolicy::Ensemble(ensemble) => {
+            let members = ensemble.members().iter().enumerate();
+            members.flat_map(|(index, agent)| tensors_of(agent, &member(index))).collect()
+        }
+    };
     safetensors::serialize(tensors.iter().map(|(name, tensor)| (name, tensor)), None)
         .map_err(|e| WeightsError::Format { path: PathBuf::new(), reason: e.to_string() })
 }
 
-/// Writes the weights of `agent` to `path`, whole or not at all.
+fn tensors_of(agent: &ActorCritic, prefix: &str) -> Vec<(String, Tensor)> {
+    let named = agent.spec().tensors().into_iter();
+    named
+        .map(|(name, shape, place)| {
+            let bytes = agent.parameters[place].iter().flat_map(|v| v.to_le_bytes()).collect();
+            (format!("{prefix}{name}"), Tensor { shape, bytes })
+        })
+        .collect()
+}
+
+/// Writes the weights of `policy` to `path`, whole or not at all.
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn save(agent: &ActorCritic, path: &Path) -> Result<(), WeightsError> {
-    let bytes = to_bytes(agent)?;
+pub fn save(policy: &TrainedPolicy, path: &Path) -> Result<(), WeightsError> {
+    let bytes = to_bytes(policy)?;
     write_atomic(path, |file| std::io::Write::write_all(file, &bytes))?;
     Ok(())
 }
 
-/// Reads the weights of an agent of shape `spec`.
+/// Reads the weights of a policy of shape `spec`.
 ///
 /// # Errors
-/// When the file is missing or damaged, or a tensor is missing or of another shape.
-pub fn load(spec: &ActorCriticSpec, path: &Path) -> Result<ActorCritic, WeightsError> {
+/// When the file is missing or damaged, a tensor is missing or of another shape, or the shape is none.
+pub fn load(spec: &PolicySpec, path: &Path) -> Result<TrainedPolicy, WeightsError> {
     let bytes = std::fs::read(path).map_err(FileError::on("read", path))?;
     let format = |reason: String| WeightsError::Format { path: path.to_owned(), reason };
     let file = SafeTensors::deserialize(&bytes).map_err(|e| format(e.to_string()))?;
+    let network = |spec: &ActorCriticSpec, prefix: &str| network(&file, spec, prefix, path);
+    match spec {
+        PolicySpec::Single(spec) => Ok(network(spec, "")?.into()),
+        PolicySpec::Ensemble(spec) => {
+            let members = spec.members.iter().enumerate();
+            let members: Result<Vec<_>, _> =
+                members.map(|(index, own)| network(&own.network, &member(index))).collect();
+            Ok(TrainedPolicy::Ensemble(Ensemble::new(spec.clone(), members?).map_err(format)?))
+        }
+    }
+}
+
+fn network(
+    file: &SafeTensors<'_>,
+    spec: &ActorCriticSpec,
+    prefix: &str,
+    path: &Path,
+) -> Result<ActorCritic, WeightsError> {
     let mut parameters = vec![0.0f32; spec.n_parameters()];
     for (name, shape, place) in spec.tensors() {
+        let name = format!("{prefix}{name}");
         let wanted = format!("f32 {shape:?}");
         let wrong = |found: String| WeightsError::Tensor {
             path: path.to_owned(),
@@ -109,6 +143,8 @@ pub fn load(spec: &ActorCriticSpec, path: &Path) -> Result<ActorCritic, WeightsE
             *value = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
         }
     }
-    ActorCritic::new(spec.clone(), parameters)
-        .ok_or_else(|| format("the number of parameters is wrong".into()))
+    ActorCritic::new(spec.clone(), parameters).ok_or_else(|| WeightsError::Format {
+        path: path.to_owned(),
+        reason: "the number of parameters is wrong".to_owned(),
+    })
 }

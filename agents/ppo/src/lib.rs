@@ -13,6 +13,7 @@ pub mod trainer;
 
 pub use objective::Objective;
 pub use ppo::{PpoConfig, Schedule, UpdateStats};
+pub use rollout::EpisodeSums;
 pub use state::TrainerState;
 pub use tape::{Tape, TapeShape};
-pub use trainer::{Iteration, LearnerChoice, Phases, TrainError, Trainer, TrainerSpec};
+pub use trainer::{Iteration, LearnerChoice, Legacy, Phases, TrainError, Trainer, TrainerSpec};

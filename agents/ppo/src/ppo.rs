@@ -107,6 +107,27 @@ pub struct UpdateStats {
     pub n_epochs: usize,
 }
 
+impl UpdateStats {
+    /// The mean of several updates', epochs rounded down.
+    #[must_use]
+    pub fn mean(all: &[Self]) -> Self {
+        let n = all.len().max(1);
+        let of = |pick: fn(&Self) -> f64| all.iter().map(pick).sum::<f64>() / n as f64;
+        Self {
+            policy_loss: of(|s| s.policy_loss),
+            value_loss: of(|s| s.value_loss),
+            entropy: of(|s| s.entropy),
+            approx_kl: of(|s| s.approx_kl),
+            clip_fraction: of(|s| s.clip_fraction),
+            explained_variance: of(|s| s.explained_variance),
+            gradient_norm: of(|s| s.gradient_norm),
+            learning_rate: of(|s| s.learning_rate),
+            policy_std: of(|s| s.policy_std),
+            n_epochs: all.iter().map(|s| s.n_epochs).sum::<usize>() / n,
+        }
+    }
+}
+
 /// What [`advantages`] reads: row `t · n_envs + env`.
 #[derive(Debug, Clone, Copy)]
 pub struct Trajectories<'a> {

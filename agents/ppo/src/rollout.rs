@@ -24,6 +24,16 @@ pub struct EpisodeSums {
     pub total_length: f64,
 }
 
+impl EpisodeSums {
+    /// Adds those of others.
+    pub fn add(&mut self, others: &Self) {
+        self.n += others.n;
+        self.n_terminated += others.n_terminated;
+        self.total_return += others.total_return;
+        self.total_length += others.total_length;
+    }
+}
+
 /// The environments of one thread, with the policy that acts in them.
 pub struct Chunk {
     pub(crate) env: Box<dyn BatchedEnv>,
@@ -149,6 +159,8 @@ impl Chunk {
             observations: now.observations,
             mask: (!now.masks.is_empty()).then_some(&*now.masks),
             state: &self.state,
+            // A network in training sees what its observation shows.
+            regimes: &[],
         };
         let mut output = PolicyOutput {
             actions: now.actions,
@@ -212,12 +224,7 @@ pub fn collect(
     for chunk in chunks {
         in_env += chunk.in_env;
         // Environment by environment, so that the number of chunks changes no bit.
-        for own in &chunk.episodes {
-            sums.n += own.n;
-            sums.n_terminated += own.n_terminated;
-            sums.total_return += own.total_return;
-            sums.total_length += own.total_length;
-        }
+        chunk.episodes.iter().for_each(|own| sums.add(own));
         let n = chunk.env.n_envs();
         tape.last_values[first..first + n].copy_from_slice(&chunk.last_values);
         if let Some(memory) = &mut tape.memory {

@@ -4,6 +4,7 @@ use cambist_core::StateError;
 use cambist_nets::Snapshot;
 use serde::{Deserialize, Serialize};
 
+use crate::ppo::PpoConfig;
 use crate::rollout::Chunk;
 use crate::scaling::RewardScale;
 use crate::trainer::Trainer;
@@ -14,6 +15,8 @@ pub struct TrainerState {
     n_done: u64,
     multiplier: f64,
     pace: f32,
+    /// As they stand: a population changes them.
+    ppo: PpoConfig,
     learner: Snapshot,
     good: Snapshot,
     scale: Option<RewardScale>,
@@ -90,6 +93,7 @@ impl Trainer {
             n_done: self.n_done,
             multiplier: self.multiplier,
             pace: self.pace,
+            ppo: self.spec.ppo,
             learner: self.learner.snapshot(),
             good: self.good.clone(),
             scale: self.scale.clone(),
@@ -110,6 +114,7 @@ impl Trainer {
             chunk.load(&mut envs, state.steps)?;
         }
         self.learner.restore(&state.learner);
+        self.set_ppo(state.ppo);
         (self.good, self.good_scale, self.scale) = (state.good, state.good_scale, state.scale);
         (self.n_done, self.multiplier, self.pace) = (state.n_done, state.multiplier, state.pace);
         Ok(())

@@ -89,6 +89,16 @@ pub struct Phases {
     pub update: Duration,
 }
 
+impl Phases {
+    /// Adds another's.
+    pub fn add(&mut self, other: &Self) {
+        self.environment += other.environment;
+        self.policy += other.policy;
+        self.advantage += other.advantage;
+        self.update += other.update;
+    }
+}
+
 /// What one rollout and its update came to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Iteration {
@@ -100,6 +110,14 @@ pub struct Iteration {
     pub phases: Phases,
     /// Means over the rollout's steps of what rewards were made of.
     pub terms: Vec<(String, f64)>,
+}
+
+/// What a trainer has learned: weights, moments, the scale of rewards and the pace.
+#[derive(Debug, Clone)]
+pub struct Legacy {
+    learner: Snapshot,
+    scale: Option<RewardScale>,
+    pace: f32,
 }
 
 /// A running training.
@@ -296,13 +314,49 @@ impl Trainer {
         self.pace *= 0.5;
         // Seeds of their own: the episodes that led here are not lived through again.
         let seed = self.spec.seed ^ u64::from(self.pace.to_bits()).rotate_left(32);
-        self.chunks.iter_mut().for_each(|chunk| chunk.restart(seed));
         // The rollout that led here is not in the scale any more.
         self.scale.clone_from(&self.good_scale);
+        self.restart(seed);
+        self.pace
+    }
+
+    /// The algorithm's numbers as they stand.
+    #[must_use]
+    pub fn ppo(&self) -> &PpoConfig {
+        &self.spec.ppo
+    }
+
+    /// Learns by other rates and weights from here on; what shapes the rollout stays.
+    pub fn set_ppo(&mut self, ppo: PpoConfig) {
+        let PpoConfig { horizon, n_epochs, minibatch_size, sequence_length, burn_in, scale_rewards, .. } =
+            self.spec.ppo;
+        self.spec.ppo =
+            PpoConfig { horizon, n_epochs, minibatch_size, sequence_length, burn_in, scale_rewards, ..ppo };
+    }
+
+    /// What another trainer of the same shape can go on from.
+    #[must_use]
+    pub fn legacy(&self) -> Legacy {
+        Legacy { learner: self.learner.snapshot(), scale: self.scale.clone(), pace: self.pace }
+    }
+
+    /// Takes over what another of the same shape has learned, and begins new episodes: those under way were lived by somebody else.
+    pub fn inherit(&mut self, legacy: &Legacy) {
+        self.learner.restore(&legacy.learner);
+        self.good = legacy.learner.clone();
+        self.pace = legacy.pace;
+        self.scale.clone_from(&legacy.scale);
+        self.good_scale.clone_from(&legacy.scale);
+        let seed = self.spec.seed ^ (self.n_done + 1).rotate_left(16);
+        self.restart(seed);
+    }
+
+    /// Begins new episodes; the reward's scale forgets those that are cut off.
+    fn restart(&mut self, seed: u64) {
+        self.chunks.iter_mut().for_each(|chunk| chunk.restart(seed));
         if let Some(scale) = &mut self.scale {
             scale.restart();
         }
-        self.pace
     }
 
     /// Updates in the whole training.

@@ -134,6 +134,10 @@ pub trait BatchedEnv: Send {
     }
     /// Writes which choices the observations as they stand allow, `[n_envs × mask width]`.
     fn masks(&self, _allowed: &mut [bool]) {}
+    /// Writes the regime of the market that each environment is in, as it is known now: none where it is not, or nobody asks.
+    fn regimes(&self, regimes: &mut [Option<u8>]) {
+        regimes.fill(None);
+    }
     /// Names of the sums that [`BatchedEnv::drain_terms`] gives: what rewards were made of.
     fn term_names(&self) -> Vec<String> {
         Vec::new()

@@ -9,6 +9,8 @@ pub struct PolicyInput<'a> {
     pub mask: Option<&'a [bool]>,
     /// `[n × state width]`; empty for a policy without memory.
     pub state: &'a [f32],
+    /// `[n]`: the market's regime as it is known now, none before it is; empty where nobody asks which it is.
+    pub regimes: &'a [Option<u8>],
 }
 
 /// Where a policy answers.

@@ -34,6 +34,8 @@ pub enum Purpose {
     Regime = 10,
     /// Suggesting what to try next.
     Search = 11,
+    /// What members of a population take from each other.
+    Population = 12,
 }
 
 /// Philox4x32-10 of a 128-bit counter under a 64-bit key.

@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod overfitting;
 pub mod panels;
 pub mod report;
+pub mod shrinkage;
 pub mod track;
 pub mod windows;
 

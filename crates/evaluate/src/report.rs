@@ -136,8 +136,9 @@ fn charts(tracks: &[Track]) -> Result<Vec<String>, ReportError> {
     ])
 }
 
-/// Year, month and return.
-fn monthly(track: &Track) -> Vec<(i32, u32, f64)> {
+/// Year, month and return of the calendar months of an account.
+#[must_use]
+pub fn monthly(track: &Track) -> Vec<(i32, u32, f64)> {
     let mut growth: BTreeMap<(i32, u32), f64> = BTreeMap::new();
     for (time, ret) in track.time.iter().skip(1).zip(track.returns()) {
         *growth.entry(month_of(*time)).or_insert(1.0) *= 1.0 + ret;

@@ -9,13 +9,14 @@ use cambist_evaluate::windows::{Fold, Span};
 use cambist_execution::{BrokerRules, EngineRules};
 use cambist_features::Normaliser;
 use cambist_market::Execution;
-use cambist_policy::{ActorCritic, ActorCriticSpec, weights};
+use cambist_policy::{PolicySpec, TrainedPolicy, weights};
 use cambist_ppo::LearnerChoice;
 use cambist_regime::RegimeModel;
 use cambist_runs::{RunFolder, artefact};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, RawConfig};
+use crate::ensemble::MemberRecord;
 use crate::error::LabError;
 use crate::market::Market;
 use crate::train::Trained;
@@ -46,8 +47,11 @@ pub struct Artefact {
     pub features: Vec<String>,
     /// Fitted on the training window.
     pub normaliser: Normaliser,
-    /// Shape of the networks.
-    pub policy: ActorCriticSpec,
+    /// Shape of its networks, and how several act as one.
+    pub policy: PolicySpec,
+    /// What its members did on validation, how they came to it, and what they count for.
+    #[serde(default)]
+    pub members: Vec<MemberRecord>,
     /// Greedy or sampled.
     pub action_mode: ActionMode,
     /// From action to order.
@@ -82,16 +86,18 @@ impl Artefact {
     /// What `trained` on `fold` leaves.
     pub(crate) fn of(config: &Config, market: &Market, fold: &Fold, trained: &Trained) -> Self {
         let remembered = config.reward.composed().cloned();
-        let path = DecisionPath::with_reward(config.decision, Arc::clone(&trained.normaliser), remembered);
+        let acting = config.acting(&trained.policy.spec(), trained.multiplier);
+        let path = DecisionPath::with_reward(acting.decision, Arc::clone(&trained.normaliser), remembered);
         Self {
             instrument: market.tape.instrument.clone(),
             timeframe: config.timeframe,
             observation: path.observation_spec().clone(),
             features: config.features.clone(),
             normaliser: trained.normaliser.as_ref().clone(),
-            policy: trained.agent.spec().clone(),
+            policy: trained.policy.spec(),
+            members: trained.members.clone(),
             action_mode: config.action_mode(),
-            decision: config.decision,
+            decision: acting.decision,
             execution: match &market.execution {
                 Execution::Short(engine) => ExecutionRules::Short(*engine.rules()),
                 Execution::Full(full) => ExecutionRules::Broker(full.rules.as_ref().clone()),
@@ -110,12 +116,38 @@ impl Artefact {
         }
     }
 
-    /// Writes it with the weights of `agent` to `folder`; returns its hash.
+    /// Writes it with the weights of `policy` to `folder`; returns its hash.
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn save(&self, agent: &ActorCritic, folder: &std::path::Path) -> Result<String, LabError> {
-        Ok(artefact::save(folder, self, &weights::to_bytes(agent)?)?)
+    pub fn save(&self, policy: &TrainedPolicy, folder: &std::path::Path) -> Result<String, LabError> {
+        Ok(artefact::save(folder, self, &weights::to_bytes(policy)?)?)
+    }
+
+    /// Its config as the policy acts: its own multiplier, and its own kind of action.
+    ///
+    /// # Errors
+    /// When the config makes no sense any more.
+    pub fn acting(&self) -> Result<Config, LabError> {
+        Ok(Config::validate(self.config.clone())?.acting(&self.policy, self.multiplier))
+    }
+
+    /// Its members to be trained anew, each under a seed so much later that no two trainings share one: the `round`-th time.
+    ///
+    /// # Errors
+    /// When a config makes no sense any more.
+    pub fn members_again(&self, round: u64) -> Result<Vec<Config>, LabError> {
+        let chosen: Vec<&RawConfig> =
+            self.members.iter().filter_map(|m| m.chosen.as_ref().map(|c| &c.config)).collect();
+        let own = if chosen.is_empty() {
+            Config::validate(self.config.clone())?.members()
+        } else {
+            chosen.into_iter().map(|raw| Config::validate(raw.clone())).collect::<Result<_, _>>()?
+        };
+        let seeds = own.iter().map(|config| config.raw.run.seed);
+        let stride = 1 + seeds.clone().max().unwrap_or(0) - seeds.min().unwrap_or(0);
+        let later = |config: &Config| config.with_seed(config.raw.run.seed.wrapping_add(round * stride));
+        Ok(own.iter().map(later).collect())
     }
 
     /// What the policy had seen of `span` when it was made: training, validation, or nothing.
@@ -129,11 +161,11 @@ impl Artefact {
         }
     }
 
-    /// Reads the artefact of `run` with its agent and hash.
+    /// Reads the artefact of `run` with its policy and hash.
     ///
     /// # Errors
     /// When it is missing, damaged, of another schema, or its parts do not fit each other.
-    pub fn load(run: &RunFolder) -> Result<(Self, ActorCritic, String), LabError> {
+    pub fn load(run: &RunFolder) -> Result<(Self, TrainedPolicy, String), LabError> {
         Self::load_from(&run.artefact())
     }
 
@@ -141,7 +173,7 @@ impl Artefact {
     ///
     /// # Errors
     /// As there.
-    pub fn load_from(folder: &std::path::Path) -> Result<(Self, ActorCritic, String), LabError> {
+    pub fn load_from(folder: &std::path::Path) -> Result<(Self, TrainedPolicy, String), LabError> {
         let loaded = artefact::load::<Self>(folder)?;
         let content = loaded.content;
         let mismatch = |field, artefact: usize, here: usize| LabError::Mismatch {
@@ -149,7 +181,7 @@ impl Artefact {
             artefact: artefact.to_string(),
             here: here.to_string(),
         };
-        let (columns, width) = (content.observation.width(), content.policy.observation);
+        let (columns, width) = (content.observation.width(), content.policy.observation());
         if columns != width {
             return Err(mismatch("number of observation columns", columns, width));
         }
@@ -158,7 +190,7 @@ impl Artefact {
         if names != width {
             return Err(mismatch("number of normalised columns", names, width));
         }
-        let agent = weights::load(&content.policy, &loaded.weights)?;
-        Ok((content, agent, loaded.hash))
+        let policy = weights::load(&content.policy, &loaded.weights)?;
+        Ok((content, policy, loaded.hash))
     }
 }

@@ -9,19 +9,19 @@ use cambist_core::{BatchedEnv, End, MarketTape};
 use cambist_evaluate::Track;
 use cambist_features::Normaliser;
 use cambist_market::{MarketEnv, Snapshot};
-use cambist_policy::{ActorCritic, Runner};
+use cambist_policy::{Runner, TrainedPolicy};
 
 use crate::config::Config;
 use crate::error::LabError;
 use crate::market::Market;
 
-/// Steps `env` (one account) to its end; `act` sees the observation and the row, and writes the action; `watch` sees the account
+/// Steps `env` (one account) to its end; `act` sees it and the observation, and writes the action; `watch` sees the account
 /// after every step, and before the first.
 pub fn backtest(
     env: &mut MarketEnv,
     tape: &MarketTape,
     name: &str,
-    mut act: impl FnMut(&[f32], usize, &mut [f32]),
+    mut act: impl FnMut(&MarketEnv, &[f32], &mut [f32]),
     mut watch: impl FnMut(&Snapshot),
 ) -> Track {
     let mut storage = StepStorage::for_env(env);
@@ -41,7 +41,7 @@ pub fn backtest(
     note(&mut track, tape, &first);
     let mut action = vec![0.0; env.action_spec().width()];
     while storage.ends[0] == End::Running {
-        act(&storage.observations, env.snapshot(0).row, &mut action);
+        act(env, &storage.observations, &mut action);
         env.step(&action, &mut storage.buffers());
         let snapshot = env.snapshot(0);
         watch(&snapshot);
@@ -68,21 +68,17 @@ fn note(track: &mut Track, tape: &MarketTape, snapshot: &Snapshot) {
 pub fn backtest_policy(
     env: &mut MarketEnv,
     tape: &MarketTape,
-    agent: &ActorCritic,
+    policy: &TrainedPolicy,
     mode: ActionMode,
     name: &str,
     watch: impl FnMut(&Snapshot),
 ) -> Track {
-    let mut policy = Runner::new(agent.clone(), 1, mode, 0);
-    let mut allowed = vec![true; env.mask_width()];
-    env.masks(&mut allowed);
-    let act = |observation: &[f32], _: usize, action: &mut [f32]| {
-        policy.act(observation, (!allowed.is_empty()).then_some(&allowed), action);
-    };
+    let mut runner = Runner::new(policy.clone(), 1, mode, 0);
+    let act = |env: &MarketEnv, seen: &[f32], action: &mut [f32]| runner.act_in(env, seen, action);
     backtest(env, tape, name, act, watch)
 }
 
-/// `agent` through `rows` of `market`, acting as `config` says.
+/// `policy` through `rows` of `market`, acting as `config` says.
 ///
 /// # Errors
 /// When the rows cannot hold an episode.
@@ -91,9 +87,9 @@ pub fn backtest_window(
     config: &Config,
     normaliser: &Arc<Normaliser>,
     rows: Range<usize>,
-    agent: &ActorCritic,
+    policy: &TrainedPolicy,
     name: &str,
 ) -> Result<Track, LabError> {
     let mut env = market.once(config, normaliser, rows, false)?;
-    Ok(backtest_policy(&mut env, &market.tape, agent, config.action_mode(), name, |_| ()))
+    Ok(backtest_policy(&mut env, &market.tape, policy, config.action_mode(), name, |_| ()))
 }

@@ -34,7 +34,13 @@ pub fn baselines(
     let tape = &market.tape;
     let run = |name: &str, rule: &mut dyn FnMut(usize) -> f64| -> Result<Track, LabError> {
         let mut env = market.once(config, normaliser, rows.clone(), true)?;
-        Ok(backtest(&mut env, tape, name, |_, row, action| action[0] = rule(row) as f32, |_| ()))
+        Ok(backtest(
+            &mut env,
+            tape,
+            name,
+            |env, _, action| action[0] = rule(env.snapshot(0).row) as f32,
+            |_| (),
+        ))
     };
     let hold = hold(config, market, normaliser, rows.clone())?;
     let calm = hold_at_volatility(config, market, normaliser, rows.clone(), policy, &hold)?;

@@ -15,7 +15,7 @@ use crate::error::LabError;
 use crate::run::Machine;
 
 pub use alone::{backtests, environment, import, network};
-pub use training::{PhaseSeconds, memory, ppo, scaling};
+pub use training::{PhaseSeconds, memory, population, ppo, scaling};
 
 /// One thing measured several times.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -11,7 +11,7 @@ use cambist_evaluate::metrics::{break_even, drawdown, growth, newey_west, sharpe
 use cambist_evaluate::windows::Span;
 use cambist_features::Normaliser;
 use cambist_market::Execution;
-use cambist_policy::ActorCritic;
+use cambist_policy::TrainedPolicy;
 use cambist_regime::{Labeller, RegimeKind, RegimeModel, RegimeRequest};
 use cambist_runs::RunFolder;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,7 @@ use crate::artefact::Artefact;
 use crate::backtest::backtest_window;
 use crate::baselines::{hold, hold_at_volatility};
 use crate::config::Config;
+use crate::ensemble::MemberRecord;
 use crate::error::LabError;
 use crate::market::{Market, Regimes};
 use crate::run::Machine;
@@ -76,7 +77,7 @@ struct WindowFile {
 pub struct Judged {
     config: Config,
     artefact: Artefact,
-    agent: ActorCritic,
+    policy: TrainedPolicy,
     market: Market,
     normaliser: Arc<Normaliser>,
 }
@@ -90,8 +91,8 @@ impl Judged {
     /// # Errors
     /// When either cannot be used.
     pub fn open(run: &RunFolder, machine: &Machine) -> Result<Self, LabError> {
-        let (artefact, agent, _) = Artefact::load(run)?;
-        let config = Config::validate(artefact.config.clone())?.with_multiplier(artefact.multiplier);
+        let (artefact, policy, _) = Artefact::load(run)?;
+        let config = artefact.acting()?;
         let market = Market::prepare(&config, &machine.data)?;
         crate::evaluate::same("data fingerprint", &artefact.data_fingerprint, &market.fingerprint)?;
         let market = match &artefact.regime {
@@ -99,12 +100,12 @@ impl Judged {
             None => market,
         };
         let normaliser = Arc::new(artefact.normaliser.clone());
-        Ok(Self { config, artefact, agent, market, normaliser })
+        Ok(Self { config, artefact, policy, market, normaliser })
     }
 
     fn track(&self, market: &Market, span: Span) -> Result<Track, LabError> {
         let rows = market.rows("window", "the window", span)?;
-        backtest_window(market, &self.config, &self.normaliser, rows, &self.agent, "policy")
+        backtest_window(market, &self.config, &self.normaliser, rows, &self.policy, "policy")
     }
 
     fn hold(&self, policy: &Track, span: Span) -> Result<[Track; 2], LabError> {
@@ -155,7 +156,7 @@ impl Judged {
         let regimes = self.regimes()?;
         let track = self.track(&self.market, span)?;
         let [hold, _] = self.hold(&track, span)?;
-        let first = self.row_of(track.time[0]);
+        let first = self.market.row_of_close(track.time[0]);
         let label = |bar: usize| regimes.view.label.get(first + bar).copied().flatten();
         let mut parts = Vec::new();
         let names = regimes.view.names.iter().map(String::as_str).chain(["before it is known"]);
@@ -168,11 +169,6 @@ impl Judged {
             }
         }
         Ok((parts, self.chart(&track, &hold, &regimes, first)?))
-    }
-
-    fn row_of(&self, close: UnixNanos) -> usize {
-        let bar = self.market.tape.timeframe.nanos();
-        self.market.tape.open_time.partition_point(|&open| open + bar < close.0)
     }
 
     fn chart(
@@ -301,7 +297,7 @@ impl Judged {
                 let track = crate::backtest::backtest_policy(
                     &mut env,
                     &self.market.tape,
-                    &self.agent,
+                    &self.policy,
                     mode,
                     "policy",
                     |_| (),
@@ -309,6 +305,30 @@ impl Judged {
                 Ok(row_of(&format!("{cash:.0}"), &track))
             })
             .collect()
+    }
+
+    /// Every member alone over `span`, and the ensemble last; the policy itself where it is one network.
+    ///
+    /// # Errors
+    /// When the window is empty.
+    pub fn by_member(&self, span: Span) -> Result<Vec<StressRow>, LabError> {
+        let alone = Config::validate(self.artefact.config.clone())?;
+        let rows = self.market.rows("window", "the window", span)?;
+        let mut out = Vec::new();
+        for (network, record) in self.policy.networks().iter().zip(&self.artefact.members) {
+            let (config, policy) = (alone.with_multiplier(record.multiplier), network.clone().into());
+            let track =
+                backtest_window(&self.market, &config, &self.normaliser, rows.clone(), &policy, "member")?;
+            out.push(row_of(&record.name, &track));
+        }
+        out.push(row_of("together", &self.track(&self.market, span)?));
+        Ok(out)
+    }
+
+    /// What is known of its members.
+    #[must_use]
+    pub fn members(&self) -> &[MemberRecord] {
+        &self.artefact.members
     }
 
     /// Break-even cost, alpha and beta over `span`, and holding at the policy's volatility, in sentences.

@@ -10,6 +10,7 @@ use crate::artefact::REVISION;
 use crate::config::{Config, RawConfig};
 use crate::error::LabError;
 use crate::evaluate::same;
+use crate::member::{Inheritance, Look};
 
 const WHAT: &str = "a checkpoint";
 
@@ -32,12 +33,30 @@ pub(crate) struct Checkpoint {
 /// A training between two updates.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainingState {
+    /// Its members, one or more.
+    pub(crate) members: Vec<MemberState>,
+}
+
+impl TrainingState {
+    /// Updates that every member has done.
+    pub(crate) fn n_done(&self) -> u64 {
+        self.members.iter().map(|member| member.trainer.n_done()).min().unwrap_or(0)
+    }
+}
+
+/// A member between two updates.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct MemberState {
     /// Learner, environments, streams and schedules.
     pub(crate) trainer: TrainerState,
     /// The best weights so far.
     pub(crate) best: Option<Best>,
     /// How often it went back to good weights.
     pub(crate) n_back: u32,
+    /// Its looks at the validation window.
+    pub(crate) looks: Vec<Look>,
+    /// What it took over from others.
+    pub(crate) inherited: Vec<Inheritance>,
 }
 
 /// Weights that validation chose.

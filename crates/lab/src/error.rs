@@ -224,6 +224,12 @@ pub enum LabError {
         /// What is here.
         here: String,
     },
+    /// Members that cannot act as one.
+    #[error("these members make no ensemble: {reason}")]
+    Ensemble {
+        /// Why.
+        reason: String,
+    },
     /// Sealed rows were asked for that do not exist.
     #[error("nothing is sealed: windows.sealed_from is empty, and `cambist data seal` was not used")]
     NothingSealed,

@@ -155,8 +155,8 @@ fn judged(
     machine: &Machine,
     clock: &dyn Clock,
 ) -> Result<(Judgement, Option<usize>), LabError> {
-    let (artefact, agent, hash) = Artefact::load(run)?;
-    let config = Config::validate(artefact.config.clone())?.with_multiplier(artefact.multiplier);
+    let (artefact, policy, hash) = Artefact::load(run)?;
+    let config = artefact.acting()?;
     let market = Market::prepare(&config, &machine.data)?;
     same("data fingerprint", &artefact.data_fingerprint, &market.fingerprint)?;
     let with_regimes = |market: Market| match &artefact.regime {
@@ -194,8 +194,9 @@ fn judged(
     let rows = market.rows(window.name(), field, span)?;
     let normaliser = Arc::new(artefact.normaliser);
     let mut env = market.once(&config, &normaliser, rows.clone(), false)?;
-    let policy = backtest_policy(&mut env, &market.tape, &agent, artefact.action_mode, "policy", |_| ());
-    let tracks = [vec![policy.clone()], baselines(&config, &market, &normaliser, rows, &policy)?].concat();
+    let track = backtest_policy(&mut env, &market.tape, &policy, artefact.action_mode, "policy", |_| ());
+    let rest = baselines(&config, &market, &normaliser, rows, &track)?;
+    let tracks = [vec![track], rest].concat();
     let suffix = format!("-{}", window.name());
     let judging = Judging {
         window: window.name(),

@@ -52,6 +52,19 @@ impl Observer for Logged<'_> {
         if let Some(sharpe) = progress.validation_sharpe {
             scalars.push(("validation/sharpe", sharpe));
         }
+        let mut own = Vec::new();
+        for (index, member) in progress.members.iter().enumerate() {
+            let mut note = |name: &str, value: f64| own.push((format!("member/{index:02}/{name}"), value));
+            if let Some(sharpe) = member.validation_sharpe {
+                note("validation_sharpe", sharpe);
+            }
+            if let Some(inherited) = &member.inherited {
+                note("inherited_from", inherited.from as f64);
+                note("learning_rate", f64::from(inherited.learning_rate));
+                note("entropy_coefficient", f64::from(inherited.entropy_coefficient));
+            }
+        }
+        scalars.extend(own.iter().map(|(name, value)| (name.as_str(), *value)));
         let step = progress.steps + progress.fold.0 as u64 * progress.total_steps;
         self.log.add(step, self.course.clock.now(), &scalars)?;
         let goes_on = self.inner.update(progress)?;
@@ -73,9 +86,14 @@ impl Observer for Logged<'_> {
     }
 
     fn lost(&mut self, lost: &Lost<'_>) -> Result<Option<PathBuf>, LabError> {
-        let path = self.course.folder.path().join("last_good.safetensors");
-        cambist_policy::weights::save(lost.good, &path)?;
+        let name = match lost.member {
+            (_, 1) => "last_good.safetensors".to_owned(),
+            (index, _) => format!("last_good-{index:02}.safetensors"),
+        };
+        let path = self.course.folder.path().join(name);
+        cambist_policy::weights::save(&lost.good.clone().into(), &path)?;
         let event = serde_json::json!({
+            "member": lost.member.0,
             "update": lost.update,
             "reason": lost.reason.to_string(),
             "kept": path,

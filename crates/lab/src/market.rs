@@ -169,6 +169,12 @@ impl Market {
         Span { from: UnixNanos(first), until: UnixNanos(last + self.tape.timeframe.nanos()) }
     }
 
+    /// The row whose close is `close`.
+    pub(crate) fn row_of_close(&self, close: UnixNanos) -> usize {
+        let bar = self.tape.timeframe.nanos();
+        self.tape.open_time.partition_point(|&open| open + bar < close.0)
+    }
+
     /// Rows of a window.
     ///
     /// # Errors

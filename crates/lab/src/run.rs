@@ -46,7 +46,7 @@ pub struct Machine {
 
 impl Machine {
     /// What a run of `experiment` is called after its time: where machines share a registry, with something that is this one's own.
-    fn run_name(&self, experiment: &str, clock: &dyn Clock) -> String {
+    pub(crate) fn run_name(&self, experiment: &str, clock: &dyn Clock) -> String {
         if self.registry.is_none() {
             return experiment.to_owned();
         }
@@ -86,6 +86,8 @@ pub struct Outcome {
     pub folds: Vec<Vec<Scorecard>>,
     /// Bars without features after an outage, and all bars.
     pub blind: (usize, usize),
+    /// Members of its policy.
+    pub n_members: usize,
 }
 
 /// How a run ended.
@@ -220,10 +222,9 @@ pub fn resume(
     });
     folder.log(clock.now(), "resumed", &resumed)?;
     let n_updates = prepared.config.trainer(1).n_updates;
-    let steps_per_update = prepared.config.steps_per_update();
-    let done = checkpoint.as_ref().map_or(0, |c| c.fold as u64 * n_updates + c.training.trainer.n_done());
+    let done = checkpoint.as_ref().map_or(0, |c| c.fold as u64 * n_updates + c.training.n_done());
     observer.resumed(&Resumed { updates: done, of: n_updates * prepared.folds.len() as u64, damaged });
-    let log = MetricsLog::go_on(folder.path(), done * steps_per_update, clock.now())?;
+    let log = MetricsLog::go_on(folder.path(), done * prepared.config.steps_per_round(), clock.now())?;
     let course = Course { prepared: &prepared, folder, machine, clock };
     registered(&course, log, checkpoint, observer)
 }
@@ -256,20 +257,7 @@ fn registered(
 ) -> Result<Ending, LabError> {
     let Course { prepared, folder, machine, clock } = *course;
     let (registry, name, config) = (machine.registry(&folder.root())?, folder.name(), &prepared.config);
-    registry.begin(&RunRecord {
-        name: name.clone(),
-        experiment: config.raw.run.name.clone(),
-        market: config.market_name(),
-        seed: config.raw.run.seed,
-        status: Status::Running,
-        begun: clock.now().0,
-        ended: None,
-        artefact: None,
-        config: serde_json::to_value(&config.raw)?,
-        metrics: serde_json::Value::Null,
-        note: String::new(),
-        tags: Vec::new(),
-    })?;
+    registry.begin(&record_of(folder, config, clock)?)?;
     let ending = go(course, log, start, observer);
     let none = serde_json::json!({});
     let ended = |status, artefact: Option<&str>, metrics: &serde_json::Value, note: &str| {
@@ -285,6 +273,28 @@ fn registered(
         Err(error) => drop(ended(Status::Failed, None, &none, &error.to_string())),
     }
     ending
+}
+
+/// What the registry is told of a run that begins.
+pub(crate) fn record_of(
+    folder: &RunFolder,
+    config: &Config,
+    clock: &dyn Clock,
+) -> Result<RunRecord, LabError> {
+    Ok(RunRecord {
+        name: folder.name(),
+        experiment: config.raw.run.name.clone(),
+        market: config.market_name(),
+        seed: config.raw.run.seed,
+        status: Status::Running,
+        begun: clock.now().0,
+        ended: None,
+        artefact: None,
+        config: serde_json::to_value(&config.raw)?,
+        metrics: serde_json::Value::Null,
+        note: String::new(),
+        tags: Vec::new(),
+    })
 }
 
 /// Holds a run's outcome once it is finished.
@@ -309,29 +319,29 @@ fn go(
             done_before(folder, index)?
         } else {
             let place = (index, folds.len());
-            let training = Training { config, market, fold, place, n_threads: machine.n_threads };
+            let (members, n_threads) = (config.members(), machine.n_threads);
+            let training = Training { config, members, market, fold, place, n_threads };
             train(&training, state.take(), clock, &mut logged)?
         };
         let artefact = Artefact::of(config, market, fold, &trained);
-        artefact_hash = artefact.save(&trained.agent, &folder.artefact())?;
+        artefact_hash = artefact.save(&trained.policy, &folder.artefact())?;
         if folds.len() > 1 {
-            artefact.save(&trained.agent, &folder.path().join(fold_name(index)))?;
+            artefact.save(&trained.policy, &folder.path().join(fold_name(index)))?;
         }
         let trained_event = serde_json::json!({
             "fold": index,
             "windows": fold,
             "steps": trained.steps,
             "chosen_update": trained.chosen_update,
-            "stopped": trained.stopped,
+            "stopped": trained.stopped.is_some(),
             "artefact": artefact_hash,
         });
         folder.log(clock.now(), "trained", &trained_event)?;
-        if trained.stopped {
-            let update = trained.steps / config.steps_per_update();
+        if let Some(update) = trained.stopped {
             let (folder, n_updates) = (folder.clone(), config.trainer(1).n_updates);
             return Ok(Ending::Interrupted(Interrupted { folder, fold: index, update, n_updates }));
         }
-        let config = &config.with_multiplier(trained.multiplier);
+        let config = &config.acting(&trained.policy.spec(), trained.multiplier);
         let fold_tracks = test_tracks(config, market, &trained, fold)?;
         scores.extend(scorecards(&fold_tracks));
         if tracks.is_empty() {
@@ -340,27 +350,78 @@ fn go(
             tracks.iter_mut().zip(&fold_tracks).for_each(|(whole, part)| whole.append(part));
         }
     }
+    let concluding = Concluding {
+        folder,
+        config,
+        market,
+        machine,
+        artefact_hash: &artefact_hash,
+        folds,
+        n_members: config.raw.population.size,
+    };
+    let outcome = Outcome { folds: scores, ..judged(&concluding, &tracks, clock)? };
+    let own = &outcome.judgement.scores[0];
+    let values = [own.sharpe, own.total_return, own.max_drawdown, own.costs];
+    let outcomes: Vec<(&str, f64)> = OUTCOMES.into_iter().zip(values).collect();
+    let steps = config.trainer(1).n_updates * config.steps_per_round() * folds.len() as u64;
+    logged.log.finished(steps, clock.now(), &outcomes)?;
+    settled(&outcome)?;
+    Ok(Ending::Finished(Box::new(outcome)))
+}
+
+/// A trained run that is to be judged.
+pub(crate) struct Concluding<'a> {
+    pub(crate) folder: &'a RunFolder,
+    pub(crate) config: &'a Config,
+    pub(crate) market: &'a Market,
+    pub(crate) machine: &'a Machine,
+    /// Hash of its artefact, or of its last.
+    pub(crate) artefact_hash: &'a str,
+    pub(crate) folds: &'a [Fold],
+    pub(crate) n_members: usize,
+}
+
+/// Judges the `tracks` of a run that is in the registry, and tells the registry.
+pub(crate) fn conclude(
+    concluding: &Concluding<'_>,
+    tracks: &[Track],
+    clock: &dyn Clock,
+) -> Result<Outcome, LabError> {
+    let outcome = judged(concluding, tracks, clock)?;
+    settled(&outcome)?;
+    settle(concluding.folder, concluding.machine, clock)?;
+    Ok(outcome)
+}
+
+/// Judges `tracks`, policy first, over the tests of all folds.
+fn judged(concluding: &Concluding<'_>, tracks: &[Track], clock: &dyn Clock) -> Result<Outcome, LabError> {
+    let Concluding { folder, config, market, machine, artefact_hash, folds, n_members } = *concluding;
     let judging = Judging {
         window: if folds.len() > 1 { "walk-forward" } else { "test" },
         suffix: "",
         span: Span { from: folds[0].test.from, until: folds[folds.len() - 1].test.until },
         folder,
         config,
-        artefact_hash: &artefact_hash,
+        artefact_hash,
         fingerprint: &market.fingerprint,
         machine,
     };
-    let judgement = judge_and_report(&judging, &tracks, clock)?;
-    let own = &judgement.scores[0];
-    let values = [own.sharpe, own.total_return, own.max_drawdown, own.costs];
-    let outcomes: Vec<(&str, f64)> = OUTCOMES.into_iter().zip(values).collect();
-    let steps = config.trainer(1).n_updates * config.steps_per_update() * folds.len() as u64;
-    logged.log.finished(steps, clock.now(), &outcomes)?;
-    let outcome = serde_json::json!({ "artefact": artefact_hash, "judgement": judgement });
-    folder.write(OUTCOME, &outcome.to_string())?;
-    let blind = (market.n_blind(config.decision.window), market.tape.len());
-    let folder = folder.clone();
-    Ok(Ending::Finished(Box::new(Outcome { folder, artefact_hash, judgement, folds: scores, blind })))
+    let judgement = judge_and_report(&judging, tracks, clock)?;
+    Ok(Outcome {
+        folder: folder.clone(),
+        artefact_hash: artefact_hash.to_owned(),
+        judgement,
+        folds: scorecards(tracks).into_iter().collect(),
+        blind: (market.n_blind(config.decision.window), market.tape.len()),
+        n_members,
+    })
+}
+
+/// Writes down that a run is finished.
+fn settled(outcome: &Outcome) -> Result<(), LabError> {
+    let value = serde_json::json!({ "artefact": outcome.artefact_hash, "judgement": outcome.judgement });
+    outcome.folder.write(OUTCOME, &value.to_string())?;
+    Ok(())
 }
 
 /// Where a fold's artefact lies.
@@ -370,19 +431,20 @@ fn fold_name(index: usize) -> String {
 
 /// What an earlier fold's training left, read back from its artefact.
 fn done_before(folder: &RunFolder, index: usize) -> Result<Trained, LabError> {
-    let (artefact, agent, _) = Artefact::load_from(&folder.path().join(fold_name(index)))?;
+    let (artefact, policy, _) = Artefact::load_from(&folder.path().join(fold_name(index)))?;
     Ok(Trained {
-        agent,
+        policy,
+        members: artefact.members,
         normaliser: Arc::new(artefact.normaliser),
         steps: artefact.steps,
         chosen_update: artefact.chosen_update,
         multiplier: artefact.multiplier,
-        stopped: false,
+        stopped: None,
     })
 }
 
 /// The config as resolved, as TOML that gives the same config again.
-fn written(config: &Config) -> Result<String, ConfigError> {
+pub(crate) fn written(config: &Config) -> Result<String, ConfigError> {
     toml::to_string(&config.raw)
         .map_err(|e| ConfigError::Type { path: "the resolved config".to_owned(), reason: e.to_string() })
 }
@@ -402,7 +464,7 @@ fn rehearse(config: &Config, market: &Market, fold: &Fold) -> Result<(), LabErro
 }
 
 /// Policy first, then baselines, over the fold's test.
-fn test_tracks(
+pub(crate) fn test_tracks(
     config: &Config,
     market: &Market,
     trained: &Trained,
@@ -410,7 +472,7 @@ fn test_tracks(
 ) -> Result<Vec<Track>, LabError> {
     let rows = market.rows("test", "test_until", fold.test)?;
     let policy =
-        backtest_window(market, config, &trained.normaliser, rows.clone(), &trained.agent, "policy")?;
+        backtest_window(market, config, &trained.normaliser, rows.clone(), &trained.policy, "policy")?;
     let rest = baselines(config, market, &trained.normaliser, rows, &policy)?;
     Ok([vec![policy], rest].concat())
 }

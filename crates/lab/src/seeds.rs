@@ -59,9 +59,11 @@ pub fn run_seeds(
     observer: &mut dyn Observer,
     finished: &mut dyn FnMut(&Outcome),
 ) -> Result<Seeds, LabError> {
-    let first = layers.resolve()?.run.seed;
+    let config = layers.resolve()?;
+    // No two members of two runs train under one seed.
+    let (first, stride) = (config.run.seed, config.population.size.max(1));
     let (mut scores, mut runs, mut seeds) = (Vec::new(), Vec::new(), Vec::new());
-    for seed in first..first.saturating_add(n) {
+    for seed in (first..first.saturating_add(n * stride as u64)).step_by(stride) {
         let set = format!("run.seed={seed}");
         let outcome = match run(&layers.with(&[&set])?, machine, clock, observer)? {
             Ending::Finished(outcome) => outcome,

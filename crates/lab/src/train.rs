@@ -1,33 +1,32 @@
-//! Training on one fold: rollout, update, a look at the validation window, the best weights kept.
+//! Training on one fold: members side by side, what they take from each other, and the policy they make.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use cambist_core::StateError;
 use cambist_core::clock::Clock;
-use cambist_evaluate::metrics::{drawdown, growth, sharpe};
 use cambist_evaluate::windows::Fold;
 use cambist_features::Normaliser;
 use cambist_nets::LearnError;
-use cambist_policy::ActorCritic;
-use cambist_ppo::{Iteration, Phases, UpdateStats};
-use cambist_reward::DrawdownLimit;
+use cambist_policy::{ActorCritic, TrainedPolicy};
+use cambist_population::side_by_side;
+use cambist_ppo::{EpisodeSums, Phases, UpdateStats};
 
-use crate::backtest::backtest_window;
-use crate::checkpoint::{Best, TrainingState};
+use crate::checkpoint::TrainingState;
 use crate::config::Config;
-use crate::config::raw::OnNotFinite;
+use crate::ensemble::{Candidate, MemberRecord, assemble};
 use crate::error::LabError;
-use crate::market::{Market, market_trainer};
+use crate::market::Market;
+use crate::member::{Ground, Inheritance, Member, Turn};
 
-/// How a training stands, after each update.
+/// How a training stands, after each update of all its members.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
     /// Fold, from 0, and how many there are.
     pub fold: (usize, usize),
-    /// Environment steps done.
+    /// Environment steps done, by all members.
     pub steps: u64,
-    /// Environment steps to do.
+    /// Environment steps to do, by all members.
     pub total_steps: u64,
     /// Environment steps a second, so far.
     pub steps_per_second: f64,
@@ -35,14 +34,25 @@ pub struct Progress {
     pub episode_return: f64,
     /// Share of them that were ruined; NaN when none ended.
     pub ruined: f64,
-    /// The update's scalars.
+    /// The update's scalars, the mean over members.
     pub stats: UpdateStats,
-    /// Where the update's time went.
+    /// Where the update's time went, added up over members.
     pub phases: Phases,
-    /// Means over the rollout's steps of what rewards were made of.
+    /// Means over the rollout's steps, and members, of what rewards were made of.
     pub terms: Vec<(String, f64)>,
+    /// Annual Sharpe ratio on the validation window, when it was looked at; the mean over members.
+    pub validation_sharpe: Option<f64>,
+    /// Every member, where there are several.
+    pub members: Vec<MemberProgress>,
+}
+
+/// How a member of a population stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MemberProgress {
     /// Annual Sharpe ratio on the validation window, when it was looked at.
     pub validation_sharpe: Option<f64>,
+    /// What it took over after this update.
+    pub inherited: Option<Inheritance>,
 }
 
 /// Who watches a training.
@@ -105,10 +115,12 @@ pub struct Moment {
 }
 
 /// What is trained, and from where.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Training<'a> {
     /// The config.
     pub config: &'a Config,
+    /// Its members, each as the config of a run of its own.
+    pub members: Vec<Config>,
     /// Bars, features and execution.
     pub market: &'a Market,
     /// Its windows.
@@ -122,6 +134,8 @@ pub struct Training<'a> {
 /// An update that failed.
 #[derive(Debug, Clone, Copy)]
 pub struct Lost<'a> {
+    /// The member whose it is, from 0, and how many there are.
+    pub member: (usize, usize),
     /// Its number, from 0.
     pub update: u64,
     /// What was not finite, and at which step.
@@ -132,24 +146,23 @@ pub struct Lost<'a> {
     pub pace: Option<f32>,
 }
 
-/// Most times that a training goes back.
-const MOST_BACK: u32 = 10;
-
 /// What a training leaves.
 #[derive(Debug, Clone)]
 pub struct Trained {
-    /// The agent with the chosen weights.
-    pub agent: ActorCritic,
+    /// The policy with the chosen weights: of several members, their ensemble.
+    pub policy: TrainedPolicy,
+    /// What is known of its members.
+    pub members: Vec<MemberRecord>,
     /// Fitted on the training window.
     pub normaliser: Arc<Normaliser>,
-    /// Environment steps done.
+    /// Environment steps done, by all members.
     pub steps: u64,
-    /// The update whose weights were chosen.
+    /// The update whose weights were chosen; of several members, the latest of theirs.
     pub chosen_update: u64,
-    /// Multiplier of the reward's constraint when they were chosen.
+    /// Multiplier of the reward's constraint when they were chosen; of several members, the mean.
     pub multiplier: f64,
-    /// Whether the observer ended it early.
-    pub stopped: bool,
+    /// Whether the observer ended it early, and after which update.
+    pub stopped: Option<u64>,
 }
 
 /// Trains, from the beginning or from where `state` was kept.
@@ -162,132 +175,176 @@ pub fn train(
     clock: &dyn Clock,
     observer: &mut dyn Observer,
 ) -> Result<Trained, LabError> {
-    let Training { config, market, fold, place, n_threads } = *training;
-    let validation_rows = market.rows("validation", "validation_until", fold.validation)?;
+    let Training { config, market, fold, place, n_threads, .. } = *training;
+    let ground = Ground {
+        market,
+        normaliser: market.training_normaliser(config, fold)?,
+        train: market.rows("train", "train_until", fold.train)?,
+        validation: market.rows("validation", "validation_until", fold.validation)?,
+    };
     market.rows("test", "test_until", fold.test)?;
-    let normaliser = market.training_normaliser(config, fold)?;
-    let spec = market.training_spec(config, fold)?;
-    let settings = config.trainer(n_threads);
-    let n_updates = settings.n_updates;
-    let mut trainer = market_trainer(&spec, settings, None)?;
-    let (mut best, mut n_back) = (None, 0);
-    if let Some(state) = state {
-        let n = trainer.agent().parameters.len();
-        StateError::fits("the number of the best weights", state.best.as_ref().map_or(n, Best::len), n)?;
-        trainer.restore(state.trainer)?;
-        (best, n_back) = (state.best, state.n_back);
-    }
-    let (mut stopped, first, begun) = (false, trainer.n_done(), clock.elapsed());
-    while trainer.n_done() < n_updates && !stopped {
-        let multiplier = limit_of(config).map(|_| ("multiplier".to_owned(), trainer.multiplier()));
-        let Iteration { stats, episodes, phases, mut terms } = match trainer.iterate(clock) {
-            Ok(iteration) => iteration,
-            Err(reason) => {
-                let (update, good) = (trainer.n_done(), trainer.good());
-                let halves = config.raw.ppo.on_not_finite == OnNotFinite::Halve && n_back < MOST_BACK;
-                let pace = halves.then(|| trainer.go_back());
-                let kept = observer.lost(&Lost { update, reason: &reason, good: &good, pace })?;
-                if halves {
-                    n_back += 1;
-                    continue;
-                }
-                let kept = kept.map_or("kept nowhere".to_owned(), |path| path.display().to_string());
-                return Err(LabError::NotFinite { update, reason, kept });
-            }
-        };
-        terms.extend(multiplier);
-        let done = trainer.n_done();
-        let (mut validation_sharpe, mut is_best) = (None, false);
-        if done.is_multiple_of(config.raw.ppo.validate_every) || done == n_updates {
-            let validation = validation_score(
-                &config.with_multiplier(trainer.multiplier()),
-                market,
-                &normaliser,
-                validation_rows.clone(),
-                trainer.agent(),
-            )?;
-            validation_sharpe = Some(validation.sharpe);
-            is_best = best.as_ref().is_none_or(|best| validation.score > best.score);
-            if is_best {
-                best = Some(Best {
-                    score: validation.score,
-                    update: done,
-                    multiplier: trainer.multiplier(),
-                    parameters: trainer.agent().parameters.clone(),
-                });
-            }
-            if let Some(limit) = limit_of(config) {
-                trainer.set_multiplier(limit.next(trainer.multiplier(), validation.drawdown));
+    let mut members = begin(training, &ground, state)?;
+    let exchange = config.exchange();
+    let n_updates = members.iter().map(|m| m.trainer.n_updates()).max().unwrap_or(0);
+    let steps = |members: &[Member]| members.iter().map(|m| m.steps().0).sum::<u64>();
+    let total_steps = members.iter().map(|m| m.steps().1).sum();
+    let (before, begun) = (steps(&members), clock.elapsed());
+    let mut update = members.iter().map(|m| m.trainer.n_done()).max().unwrap_or(0);
+    let mut stopped = None;
+    while update < n_updates && stopped.is_none() {
+        update += 1;
+        let turns = round(&mut members, update, &ground, n_threads, clock, observer)?;
+        let mut inherited = vec![None; members.len()];
+        if exchange.is_due(update, n_updates) {
+            let scores: Vec<f64> = members.iter().map(Member::score).collect();
+            for one in exchange.exchanges(&scores, update) {
+                let (legacy, ppo) = (members[one.from].trainer.legacy(), *members[one.from].trainer.ppo());
+                let to = &mut members[one.to];
+                to.trainer.inherit(&legacy);
+                let own = exchange.explored(ppo, update, one.to);
+                to.trainer.set_ppo(own);
+                let (learning_rate, entropy_coefficient) = (own.learning_rate, own.entropy_coefficient);
+                let from = one.from;
+                let note = Inheritance { update, from, learning_rate, entropy_coefficient };
+                to.inherited.push(note);
+                inherited[one.to] = Some(note);
             }
         }
-        let steps = done * trainer.steps_per_update();
-        let n = episodes.n as f64;
+        let done = steps(&members);
+        let seconds = (clock.elapsed() - begun).as_secs_f64().max(1e-9);
+        let steps_per_second = (done - before) as f64 / seconds;
+        let is_best = turns.iter().any(|turn| turn.is_best);
         let progress = Progress {
             fold: place,
-            steps,
-            total_steps: n_updates * trainer.steps_per_update(),
-            steps_per_second: ((done - first) * trainer.steps_per_update()) as f64
-                / (clock.elapsed() - begun).as_secs_f64().max(1e-9),
-            episode_return: episodes.total_return / n,
-            ruined: episodes.n_terminated as f64 / n,
-            stats,
-            phases,
-            terms,
-            validation_sharpe,
+            steps: done,
+            total_steps,
+            steps_per_second,
+            ..summed_up(&turns, &inherited)
         };
-        stopped = !observer.update(&progress)? && done < n_updates;
-        let is_last = stopped || done == n_updates;
-        let moment = Moment { fold: place.0, update: done, n_updates, is_best, is_last };
-        let state = || Ok(TrainingState { trainer: trainer.state()?, best: best.clone(), n_back });
+        if !observer.update(&progress)? && update < n_updates {
+            stopped = Some(update);
+        }
+        let is_last = stopped.is_some() || update == n_updates;
+        let moment = Moment { fold: place.0, update, n_updates, is_best, is_last };
+        let state = || {
+            let members = members.iter().map(Member::state).collect::<Result<_, _>>()?;
+            Ok(TrainingState { members })
+        };
         observer.keep(moment, &state)?;
     }
-    let steps = trainer.n_done() * trainer.steps_per_update();
-    let agent = best.as_ref().and_then(|best| best.agent(trainer.agent()));
-    let (chosen_update, multiplier) = match &best {
-        Some(best) => (best.update, best.multiplier),
-        None => (trainer.n_done(), trainer.multiplier()),
+    let candidates = side_by_side(&mut members, n_threads, &|_, member| candidate(member, &ground));
+    let candidates = candidates.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let steps = steps(&members);
+    let chosen_update = candidates.iter().map(|c| c.record.chosen_update).max().unwrap_or(0);
+    let multiplier = candidates.iter().map(|c| c.record.multiplier).sum::<f64>() / candidates.len() as f64;
+    let (policy, members) = assemble(config, market, candidates)?;
+    let normaliser = ground.normaliser;
+    Ok(Trained { policy, members, normaliser, steps, chosen_update, multiplier, stopped })
+}
+
+/// Makes the members, or restores them. Where there are more threads than members, they share them.
+fn begin(
+    training: &Training<'_>,
+    ground: &Ground<'_>,
+    state: Option<TrainingState>,
+) -> Result<Vec<Member>, LabError> {
+    let (n, exchange) = (training.members.len(), training.config.exchange());
+    let states: Vec<Option<_>> = match state {
+        Some(state) => {
+            StateError::fits("the number of members", state.members.len(), n)?;
+            state.members.into_iter().map(Some).collect()
+        }
+        None => training.members.iter().map(|_| None).collect(),
     };
-    let agent = agent.unwrap_or_else(|| trainer.agent().clone());
-    Ok(Trained { agent, normaliser, steps, chosen_update, multiplier, stopped })
-}
-
-/// What a policy did on the validation window, acting as it will.
-struct Validation {
-    /// What weights are chosen by: the Sharpe ratio; a policy that never trades scores zero, a ruined one worst of all. Under a
-    /// reward with a drawdown limit it is log growth, and less for breaking the limit than for anything else.
-    score: f64,
-    /// Annual Sharpe ratio.
-    sharpe: f64,
-    /// Deepest drawdown.
-    drawdown: f64,
-}
-
-/// The limit on drawdown, if the reward has one.
-fn limit_of(config: &Config) -> Option<DrawdownLimit> {
-    config.reward.composed().and_then(|reward| reward.limit)
-}
-
-fn validation_score(
-    config: &Config,
-    market: &Market,
-    normaliser: &Arc<Normaliser>,
-    rows: std::ops::Range<usize>,
-    agent: &ActorCritic,
-) -> Result<Validation, LabError> {
-    let track = backtest_window(market, config, normaliser, rows, agent, "validation")?;
-    if track.ruined {
-        return Ok(Validation { score: -1e9, sharpe: -1e9, drawdown: 1.0 });
+    let n_threads = (training.n_threads / n.max(1)).max(1);
+    let mut members = Vec::with_capacity(n);
+    for (index, (config, state)) in training.members.iter().zip(states).enumerate() {
+        let fresh = state.is_none();
+        let mut member = Member::new(config, ground, n_threads, state)?;
+        if fresh {
+            let ppo = exchange.at_start(*member.trainer.ppo(), index);
+            member.trainer.set_ppo(ppo);
+        }
+        members.push(member);
     }
-    let drawdown = drawdown::drawdown(&track.equity).deepest;
-    let sharpe = sharpe::annual(&track.returns(), track.bars_per_year());
-    let sharpe = if sharpe.is_nan() { 0.0 } else { sharpe };
-    if let Some(limit) = limit_of(config) {
-        // Weights that break the limit are chosen only where all do, and then those that break it least. Within it, what grows
-        // most is best: a ratio would choose the smallest position.
-        let over = drawdown - limit.limit;
-        let growth = libm::log(1.0 + growth::total_return(&track.equity));
-        let score = if over > 0.0 { -1e3 * (1.0 + over) } else { growth };
-        return Ok(Validation { score, sharpe, drawdown });
+    Ok(members)
+}
+
+/// `update` of every member that has one left; those whose loss or gradient was not finite go back and try again.
+fn round(
+    members: &mut [Member],
+    update: u64,
+    ground: &Ground<'_>,
+    n_threads: usize,
+    clock: &dyn Clock,
+    observer: &mut dyn Observer,
+) -> Result<Vec<Turn>, LabError> {
+    let n = members.len();
+    let mut turns: Vec<Option<Turn>> = members.iter().map(|_| None).collect();
+    loop {
+        let mut due: Vec<(usize, &mut Member)> =
+            members.iter_mut().enumerate().filter(|(_, m)| m.owes(update)).collect();
+        if due.is_empty() {
+            return Ok(turns.into_iter().flatten().collect());
+        }
+        let results = side_by_side(&mut due, n_threads, &|_, (_, member)| member.turn(ground, clock));
+        for ((index, member), result) in due.into_iter().zip(results) {
+            match result? {
+                Ok(turn) => turns[index] = Some(turn),
+                Err(reason) => {
+                    let (at, good) = (member.trainer.n_done(), member.trainer.good());
+                    let pace = member.go_back();
+                    let lost = Lost { member: (index, n), update: at, reason: &reason, good: &good, pace };
+                    let kept = observer.lost(&lost)?;
+                    if pace.is_none() {
+                        let kept = kept.map_or("kept nowhere".to_owned(), |path| path.display().to_string());
+                        return Err(LabError::NotFinite { update: at, reason, kept });
+                    }
+                }
+            }
+        }
     }
-    Ok(Validation { score: sharpe, sharpe, drawdown })
+}
+
+/// What the members' turns came to together; of one member, what it came to.
+fn summed_up(turns: &[Turn], inherited: &[Option<Inheritance>]) -> Progress {
+    let n = turns.len().max(1) as f64;
+    let stats: Vec<UpdateStats> = turns.iter().map(|turn| turn.iteration.stats).collect();
+    let (mut episodes, mut phases) = (EpisodeSums::default(), Phases::default());
+    let mut terms: Vec<(String, f64)> = Vec::new();
+    for Turn { iteration, .. } in turns {
+        episodes.add(&iteration.episodes);
+        phases.add(&iteration.phases);
+        for (name, mean) in &iteration.terms {
+            match terms.iter_mut().find(|(known, _)| known == name) {
+                Some((_, sum)) => *sum += mean / n,
+                None => terms.push((name.clone(), mean / n)),
+            }
+        }
+    }
+    let sharpes: Vec<f64> = turns.iter().filter_map(|turn| turn.sharpe).collect();
+    let n_episodes = episodes.n as f64;
+    let each = turns.iter().zip(inherited);
+    let members = each.map(|(turn, &inherited)| MemberProgress { validation_sharpe: turn.sharpe, inherited });
+    Progress {
+        fold: (0, 0),
+        steps: 0,
+        total_steps: 0,
+        steps_per_second: 0.0,
+        episode_return: episodes.total_return / n_episodes,
+        ruined: episodes.n_terminated as f64 / n_episodes,
+        stats: UpdateStats::mean(&stats),
+        phases,
+        terms,
+        validation_sharpe: (!sharpes.is_empty()).then(|| sharpes.iter().sum::<f64>() / sharpes.len() as f64),
+        members: if turns.len() > 1 { members.collect() } else { Vec::new() },
+    }
+}
+
+/// A member with its chosen weights, and what it did on validation with them.
+fn candidate(member: &Member, ground: &Ground<'_>) -> Result<Candidate, LabError> {
+    let (network, chosen_update, multiplier) = member.chosen();
+    let track = ground.validate(&member.config, &network, multiplier)?;
+    let record = MemberRecord::of(&member.config, chosen_update, multiplier, &track, member);
+    Ok(Candidate { network, record, track })
 }

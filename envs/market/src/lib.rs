@@ -326,6 +326,13 @@ impl BatchedEnv for MarketEnv {
         }
     }
 
+    fn regimes(&self, regimes: &mut [Option<u8>]) {
+        let view = self.spec.regimes.as_ref();
+        for (regime, course) in regimes.iter_mut().zip(&self.courses) {
+            *regime = view.and_then(|view| view.label.get(course.row).copied().flatten());
+        }
+    }
+
     fn term_names(&self) -> Vec<String> {
         self.spec.reward.composed().map_or(Vec::new(), |reward| reward.sum_names())
     }

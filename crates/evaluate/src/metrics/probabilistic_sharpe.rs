@@ -44,6 +44,12 @@ impl SharpeEstimate {
         1.0 - self.skewness * self.sharpe + (self.kurtosis - 1.0) / 4.0 * self.sharpe * self.sharpe
     }
 
+    /// Variance of the ratio per bar.
+    #[must_use]
+    pub fn variance(&self) -> f64 {
+        self.spread() / (self.n - 1.0)
+    }
+
     /// Probability that the true ratio is above `benchmark` (per bar):
     /// `Φ((SR − SR₀)√(n − 1) / √(1 − γ₃ SR + (γ₄ − 1)/4 SR²))`.
     #[must_use]

@@ -197,6 +197,74 @@ pub fn memory(layers: &Layers, machine: &Machine, clock: &dyn Clock) -> Result<V
     ])
 }
 
+/// `size` members side by side on one thread against all, and what they take of memory beside what the formula says.
+///
+/// # Errors
+/// When a training fails, or the system does not tell a process its memory.
+pub fn population(
+    layers: &Layers,
+    size: u64,
+    machine: &Machine,
+    repeats: usize,
+    clock: &dyn Clock,
+) -> Result<Vec<Reading>, LabError> {
+    // Memory first: the peak of a process only grows.
+    let mut readings = members_memory(layers, size, machine, clock)?;
+    let sets = [format!("population.size={size}"), "ppo.total_steps=524288".to_owned()];
+    let sets = [&sets[0], &sets[1], "ppo.validate_every=1000000"].map(|s| s as &str);
+    let layers = layers.with(&sets)?;
+    let (mut ones, mut alls) = (Vec::new(), Vec::new());
+    for _ in 0..repeats {
+        ones.push(trained(&layers, &Machine { n_threads: 1, ..machine.clone() }, clock)?.steps_per_second);
+        alls.push(trained(&layers, machine, clock)?.steps_per_second);
+    }
+    let ratios = alls.iter().zip(&ones).map(|(all, one)| all / one).collect();
+    let note = "of all members together";
+    readings.extend([
+        Reading::new(format!("{size} members, 1 thread"), "steps/s", ones, note),
+        Reading::new(format!("{size} members, {} threads", machine.n_threads), "steps/s", alls, note),
+        Reading::new("threads' gain", "times", ratios, ""),
+    ]);
+    Ok(readings)
+}
+
+/// Peak memory of one member, and of all, after two updates each.
+fn members_memory(
+    layers: &Layers,
+    size: u64,
+    machine: &Machine,
+    clock: &dyn Clock,
+) -> Result<Vec<Reading>, LabError> {
+    let config = Config::validate(layers.resolve()?)?;
+    let market = Market::prepare(&config, &machine.data)?;
+    let fold = config.folds(market.whole())?.remove(0);
+    let market = market.with_regimes(&config, &fold)?;
+    let spec = market.training_spec(&config, &fold)?;
+    let mut members = Vec::new();
+    let (mut peaks, mut formula) = (Vec::new(), 0);
+    for member in 0..size {
+        let mut trainer = market_trainer(&spec, config.with_seed(member).trainer(1), None)?;
+        trainer.iterate(clock)?;
+        trainer.iterate(clock)?;
+        formula = trainer.bytes();
+        members.push(trainer);
+        peaks.push(resident()?);
+    }
+    let mib = |bytes: f64| bytes / f64::from(1 << 20);
+    let shared = 4 * market.features.values.len() + 8 * 7 * market.tape.len();
+    let grown = (peaks[peaks.len() - 1] - peaks[0]) / (size - 1) as f64;
+    Ok(vec![
+        Reading::new("bars and features, one copy for all", "MiB", vec![mib(shared as f64)], ""),
+        Reading::new("a member, by the formula", "MiB", vec![mib(formula as f64)], "see Trainer::bytes"),
+        Reading::new(
+            "a further member, measured",
+            "MiB",
+            vec![mib(grown)],
+            format!("VmHWM, over {} members", size - 1),
+        ),
+    ])
+}
+
 /// Most memory this process has held so far, in bytes.
 fn resident() -> Result<f64, LabError> {
     let path = Path::new("/proc/self/status");

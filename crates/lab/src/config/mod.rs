@@ -6,6 +6,7 @@
 mod broker;
 mod layers;
 mod network;
+mod population;
 pub mod raw;
 pub(crate) mod reward;
 mod sections;
@@ -13,6 +14,7 @@ mod validate;
 
 pub use broker::{BrokerSetup, Conversion};
 pub use layers::{Explained, Layers, schema};
+pub use population::EnsembleRules;
 pub use raw::RawConfig;
 pub use validate::{Config, DataSource, ExecutionSetup};
 

@@ -4,6 +4,7 @@
 
 mod broker;
 mod learning;
+mod population;
 mod regime;
 mod reward;
 
@@ -16,7 +17,7 @@ pub use broker::{
 pub use learning::{
     Activation, DeviceName, LearnerName, OnNotFinite, PrecisionName, RawNetwork, RawPpo, Schedule, Trunk,
 };
-
+pub use population::{CombinationName, GeneName, RawEnsemble, RawPopulation};
 pub use regime::{RawRegime, RegimeName};
 pub use reward::RawReward;
 
@@ -64,6 +65,12 @@ pub struct RawConfig {
     /// The learning algorithm.
     #[serde(default)]
     pub ppo: RawPpo,
+    /// Members that are trained side by side.
+    #[serde(default)]
+    pub population: RawPopulation,
+    /// How they act as one.
+    #[serde(default)]
+    pub ensemble: RawEnsemble,
 }
 
 /// The run itself.

@@ -202,7 +202,7 @@ pub(super) fn regime(raw: &RawConfig, bars: Timeframe) -> Result<Option<RegimeRe
         },
         n_states: r.n_states,
         n_restarts: r.n_restarts,
-        seed: raw.run.seed,
+        seed: r.seed,
         n_bars: r.n_bars,
         trend_t: r.trend_t,
         hysteresis: r.hysteresis,

@@ -3,17 +3,19 @@
 use cambist_core::policy::ActionMode;
 use cambist_core::{InstrumentId, Timeframe, UnixNanos};
 use cambist_data::synth::SynthRequest;
-use cambist_decide::DecisionRules;
+use cambist_decide::{ActionKind, DecisionRules};
 use cambist_evaluate::windows::{Fold, Span, WalkForward};
 use cambist_execution::EngineRules;
 use cambist_features::{FeatureSpec, FeatureStream};
 use cambist_market::{EpisodeLength, EpisodePlan, Reward, Starts};
+use cambist_policy::PolicySpec;
 use cambist_ppo::{PpoConfig, TrainerSpec};
 use cambist_regime::RegimeRequest;
 
 use super::ConfigError;
 use super::broker::BrokerSetup;
 use super::network::{learner, trunk};
+use super::population::check_population;
 use super::raw::{self, RawConfig};
 use super::reward::reward;
 use super::sections::{
@@ -146,6 +148,7 @@ impl Config {
         )?;
         let regime = regime(&raw, timeframe)?;
         check_ppo(&raw)?;
+        check_population(&raw)?;
         let plan = EpisodePlan {
             starts: if raw.episode.random_start { Starts::Random } else { Starts::First },
             length: match raw.episode.n_steps {
@@ -180,6 +183,16 @@ impl Config {
         let mut config = self.clone();
         if let Reward::Composed { multiplier, .. } = &mut config.reward {
             *multiplier = learned;
+        }
+        config
+    }
+
+    /// The same as `policy` acts: its multiplier, and positions where an ensemble's members make choices.
+    #[must_use]
+    pub fn acting(&self, policy: &PolicySpec, multiplier: f64) -> Self {
+        let mut config = self.with_multiplier(multiplier);
+        if matches!(policy, PolicySpec::Ensemble(_)) && config.decision.action == ActionKind::Discrete {
+            config.decision.action = ActionKind::Continuous;
         }
         config
     }
@@ -274,10 +287,16 @@ impl Config {
         }
     }
 
-    /// Environment steps an update takes.
+    /// Environment steps an update of one member takes.
     #[must_use]
     pub fn steps_per_update(&self) -> u64 {
         (self.raw.ppo.n_envs * self.raw.ppo.horizon) as u64
+    }
+
+    /// Environment steps an update of all members takes.
+    #[must_use]
+    pub fn steps_per_round(&self) -> u64 {
+        self.steps_per_update() * self.raw.population.size as u64
     }
 
     /// What the trainer needs; `n_threads` changes nothing but time.

@@ -114,7 +114,7 @@ fn paired(market: SignalMarket, agent: &ActorCritic, best: &Best, first: u64, ou
     let width = ours.action_spec().width();
     let (mut actions, mut best_actions) = (vec![0.0; n * width], vec![0.0; n * width]);
     for _ in 0..JUDGED_STEPS {
-        greedy.act(&storage.observations, None, &mut actions);
+        greedy.act(&storage.observations, &mut actions);
         for (index, action) in best_actions.chunks_exact_mut(width).enumerate() {
             let (p, position) = theirs.state(index);
             // On C a band of no width at the position wanted: exact but for its own rounding, so held when near.
@@ -143,14 +143,14 @@ impl Positions {
     /// On C: the edges of the band, in the market's units.
     fn edges(&mut self, p: f64, held: f64) -> (f64, f64) {
         let mut action = [0.0; 2];
-        self.greedy.act(&self.env.observation(p, held), None, &mut action);
+        self.greedy.act(&self.env.observation(p, held), &mut action);
         let [a, b] = action.map(|edge| f64::from(edge) * self.env.market().position_scale());
         (a.min(b), a.max(b))
     }
 
     pub(super) fn at(&mut self, p: f64, held: f64) -> f64 {
         let mut action = vec![0.0; self.env.action_spec().width()];
-        self.greedy.act(&self.env.observation(p, held), None, &mut action);
+        self.greedy.act(&self.env.observation(p, held), &mut action);
         self.env.position_of(&action, held)
     }
 }

@@ -110,7 +110,7 @@ fn greedy_returns(mut env: Box<dyn BatchedEnv>, agent: &ActorCritic) -> Vec<f64>
     let mut actions = vec![0.0; n * env.action_spec().width()];
     let (mut returns, mut over) = (vec![0.0; n], vec![false; n]);
     while over.iter().any(|o| !o) {
-        greedy.act(&storage.observations, None, &mut actions);
+        greedy.act(&storage.observations, &mut actions);
         env.step(&actions, &mut storage.buffers());
         for index in 0..n {
             if !over[index] {

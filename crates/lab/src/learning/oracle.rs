@@ -233,7 +233,7 @@ impl OracleMarket {
         let mut greedy = Runner::greedy(agent.clone(), 1);
         self.run(market, |observation| {
             let mut action = [0.0];
-            greedy.act(observation, None, &mut action);
+            greedy.act(observation, &mut action);
             action[0]
         })
     }
@@ -261,7 +261,7 @@ impl OracleMarket {
     /// The position that `agent` takes when `r`, in deviations, is shown and `held` is held, at no profit.
     fn position(greedy: &mut Runner, r: f64, held: f64) -> f64 {
         let mut action = [0.0];
-        greedy.act(&[r as f32, held as f32, 0.0], None, &mut action);
+        greedy.act(&[r as f32, held as f32, 0.0], &mut action);
         f64::from(action[0]) - 1.0
     }
 

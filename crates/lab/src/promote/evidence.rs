@@ -86,7 +86,7 @@ impl<'a> Case<'a> {
         }
         let judged = Judged::open(run, machine)?;
         let (artefact, _, _) = Artefact::load(run)?;
-        let config = Config::validate(artefact.config.clone())?.with_multiplier(artefact.multiplier);
+        let config = artefact.acting()?;
         let market = Market::prepare(&config, &machine.data)?;
         Ok(Self { gate, run, chosen_in, machine, clock, judged, artefact, config, market })
     }
@@ -268,21 +268,16 @@ impl<'a> Case<'a> {
         Ok(vec![finding("share of perturbed tapes that earn", share, tape_share, true, note)])
     }
 
-    /// Trains `fold` under `config`, and backtests on its test.
-    fn trained(
-        &self,
-        config: &Config,
-        market: &Market,
-        fold: &Fold,
-        place: (usize, usize),
-    ) -> Result<Track, LabError> {
-        let market = market.with_regimes(config, fold)?;
-        let n_threads = self.machine.n_threads;
-        let training = Training { config, market: &market, fold, place, n_threads };
+    /// Trains the policy anew on `fold`, its members under seeds of the `round`-th time, and backtests on its test.
+    fn trained(&self, round: u64, fold: &Fold, place: (usize, usize)) -> Result<Track, LabError> {
+        let config = &Config::validate(self.artefact.config.clone())?;
+        let market = &self.market.with_regimes(config, fold)?;
+        let (members, n_threads) = (self.artefact.members_again(round)?, self.machine.n_threads);
+        let training = Training { config, members, market, fold, place, n_threads };
         let trained = train(&training, None, self.clock, &mut Quiet)?;
         let rows = market.rows("test", "test_until", fold.test)?;
-        let config = &config.with_multiplier(trained.multiplier);
-        backtest_window(&market, config, &trained.normaliser, rows, &trained.agent, "policy")
+        let config = &config.acting(&trained.policy.spec(), trained.multiplier);
+        backtest_window(market, config, &trained.normaliser, rows, &trained.policy, "policy")
     }
 
     fn under_other_seeds(&self, hear: &mut Hear<'_>) -> Result<Finding, LabError> {
@@ -290,9 +285,7 @@ impl<'a> Case<'a> {
         let mut ratios = Vec::new();
         for other in 1..=n {
             hear(&format!("seed {other} of {n}"));
-            let config = self.config.with_seed(self.artefact.seed + other);
-            let fold = self.artefact.fold;
-            ratios.push(ratio(&self.trained(&config, &self.market, &fold, (0, 1))?));
+            ratios.push(ratio(&self.trained(other, &self.artefact.fold, (0, 1))?));
         }
         let share = ratios.iter().filter(|r| **r > 0.0).count() as f64 / n as f64;
         let note = format!("trained anew under {n} other seeds; Sharpe ratios {}", listed(&ratios));
@@ -312,7 +305,7 @@ impl<'a> Case<'a> {
         let mut returns = Vec::new();
         for (index, fold) in cut.iter().enumerate() {
             hear(&format!("fold {} of {}", index + 1, cut.len()));
-            let track = self.trained(&config, &self.market, fold, (index, cut.len()))?;
+            let track = self.trained(0, fold, (index, cut.len()))?;
             returns.push(growth::total_return(&track.equity));
         }
         let share = returns.iter().filter(|r| **r > 0.0).count() as f64 / returns.len().max(1) as f64;

@@ -54,21 +54,28 @@ pub(crate) fn run_trial(
     let mut pruned = false;
     'all: for (index, (fold, market)) in folds.iter().zip(&markets).enumerate() {
         for seed in 0..sweep.seeds {
-            let config = &config.with_seed(config.raw.run.seed + seed);
+            let n_members = config.raw.population.size as u64;
+            let config = &config.with_seed(config.raw.run.seed + seed * n_members);
             let finished: Vec<f64> = members.iter().map(|m| sharpe_of(&m.track)).collect();
             let mut watch =
                 Watch { finished, best: f64::NEG_INFINITY, stop, report: &mut *report, pruned: false };
-            let training =
-                Training { config, market, fold, place: (index, folds.len()), n_threads: machine.n_threads };
+            let training = Training {
+                config,
+                members: config.members(),
+                market,
+                fold,
+                place: (index, folds.len()),
+                n_threads: machine.n_threads,
+            };
             let trained = train(&training, None, clock, &mut watch)?;
             pruned = watch.pruned;
-            if trained.stopped && !pruned {
+            if trained.stopped.is_some() && !pruned {
                 return Ok(Ended::Stopped);
             }
-            let config = &config.with_multiplier(trained.multiplier);
+            let config = &config.acting(&trained.policy.spec(), trained.multiplier);
             let rows = market.rows("validation", "validation_until", fold.validation)?;
             let track =
-                backtest_window(market, config, &trained.normaliser, rows, &trained.agent, "validation")?;
+                backtest_window(market, config, &trained.normaliser, rows, &trained.policy, "validation")?;
             members.push(Member { fold: index, track });
             if pruned {
                 break 'all;
@@ -174,7 +181,7 @@ impl MarketCache {
     pub(crate) fn of(&mut self, config: &Config, machine: &Machine) -> Result<Arc<Market>, LabError> {
         let mut key = serde_json::to_value(&config.raw)?;
         if let Some(sections) = key.as_object_mut() {
-            for apart in ["run", "ppo", "network", "episode", "reward"] {
+            for apart in ["run", "ppo", "network", "episode", "reward", "population", "ensemble"] {
                 sections.remove(apart);
             }
         }

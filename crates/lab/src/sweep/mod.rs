@@ -18,7 +18,7 @@ use cambist_evaluate::windows::Span;
 use cambist_execution::Engine;
 use cambist_features::Normaliser;
 use cambist_market::{Execution, MarketEnv, Snapshot};
-use cambist_policy::ActorCritic;
+use cambist_policy::TrainedPolicy;
 
 use crate::artefact::Artefact;
 use crate::backtest::{backtest, backtest_policy};
@@ -103,7 +103,7 @@ pub fn sweep(
 pub(crate) struct Prepared {
     grid: Grid,
     scenes: Vec<Scene>,
-    policy: Option<(Artefact, ActorCritic, String)>,
+    policy: Option<(Artefact, TrainedPolicy, String)>,
     rule: Option<(RuleKind, bool)>,
     fast: bool,
 }
@@ -161,12 +161,12 @@ impl Prepared {
                     with_rule(kind, long_only, parameters, market, closes, Stepped { scene, kept })
                 }
             },
-            (None, Some((artefact, agent, _))) => {
+            (None, Some((artefact, trained, _))) => {
                 let mut env = scene.env(false)?;
                 let mut trades = Trades::default();
                 let watch = |snapshot: &Snapshot| trades.note(&market.tape, snapshot);
                 let track =
-                    backtest_policy(&mut env, &market.tape, agent, artefact.action_mode, "policy", watch);
+                    backtest_policy(&mut env, &market.tape, trained, artefact.action_mode, "policy", watch);
                 Ok(finish(&track, trades, kept))
             }
             (None, None) => {
@@ -194,8 +194,11 @@ fn scenes(
     let mut scenes: Vec<Scene> = Vec::new();
     for sets in &grid.scenes {
         let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
-        let learned = policy.map_or(0.0, |artefact| artefact.multiplier);
-        let config = Config::validate(layers.with(&sets)?.resolve()?)?.with_multiplier(learned);
+        let config = Config::validate(layers.with(&sets)?.resolve()?)?;
+        let config = match policy {
+            Some(artefact) => config.acting(&artefact.policy, artefact.multiplier),
+            None => config,
+        };
         // The bars and features of the first scene serve all that differ in execution alone.
         let market = match scenes.first() {
             Some(first)
@@ -304,7 +307,7 @@ impl WithRule for Stepped<'_> {
             &mut env,
             tape,
             "rule",
-            |_, row, action| action[0] = f32::from(rule.next(row)),
+            |env, _, action| action[0] = f32::from(rule.next(env.snapshot(0).row)),
             |s| {
                 trades.note(tape, s);
             },

@@ -32,6 +32,8 @@ pub struct RawRegime {
     pub n_states: usize,
     /// Starts of its fit.
     pub n_restarts: usize,
+    /// Seed of these starts: runs under other seeds see the same regimes.
+    pub seed: u64,
     /// Bars of the rules' moments.
     #[schemars(extend("unit" = "bars"))]
     pub n_bars: usize,
@@ -60,6 +62,7 @@ impl Default for RawRegime {
             timeframe: String::new(),
             n_states: 2,
             n_restarts: 5,
+            seed: 0,
             n_bars: 20,
             trend_t: 1.0,
             hysteresis: 0.7,

@@ -1,0 +1,224 @@
+//! One training among those that go side by side: an update, a look at the validation window, the best weights kept.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use cambist_core::StateError;
+use cambist_core::clock::Clock;
+use cambist_evaluate::Track;
+use cambist_evaluate::metrics::{drawdown, growth, sharpe};
+use cambist_features::Normaliser;
+use cambist_nets::LearnError;
+use cambist_policy::ActorCritic;
+use cambist_ppo::{Iteration, Trainer};
+use cambist_reward::DrawdownLimit;
+use serde::{Deserialize, Serialize};
+
+use crate::backtest::backtest_window;
+use crate::checkpoint::{Best, MemberState};
+use crate::config::Config;
+use crate::config::raw::OnNotFinite;
+use crate::error::LabError;
+use crate::market::{Market, market_trainer};
+
+/// A look at the validation window.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Look {
+    /// After which update.
+    pub update: u64,
+    /// What weights are chosen by.
+    pub score: f64,
+    /// Annual Sharpe ratio.
+    pub sharpe: f64,
+}
+
+/// What a member took over from another.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Inheritance {
+    /// After which update.
+    pub update: u64,
+    /// From which member, from 0.
+    pub from: usize,
+    /// Its learning rate since.
+    pub learning_rate: f32,
+    /// Its weight of the entropy bonus since.
+    pub entropy_coefficient: f32,
+}
+
+/// Where members live.
+pub(crate) struct Ground<'a> {
+    pub(crate) market: &'a Market,
+    pub(crate) normaliser: Arc<Normaliser>,
+    pub(crate) train: Range<usize>,
+    pub(crate) validation: Range<usize>,
+}
+
+/// A training under way.
+pub(crate) struct Member {
+    pub(crate) config: Config,
+    pub(crate) trainer: Trainer,
+    best: Option<Best>,
+    n_back: u32,
+    pub(crate) looks: Vec<Look>,
+    pub(crate) inherited: Vec<Inheritance>,
+}
+
+/// What an update came to.
+pub(crate) struct Turn {
+    pub(crate) iteration: Iteration,
+    /// Annual Sharpe ratio on validation, when it was looked at.
+    pub(crate) sharpe: Option<f64>,
+    pub(crate) is_best: bool,
+}
+
+/// Most times that a training goes back.
+const MOST_BACK: u32 = 10;
+
+impl Member {
+    /// Begins, or goes on from `state`, on `n_threads` threads.
+    pub(crate) fn new(
+        config: &Config,
+        ground: &Ground<'_>,
+        n_threads: usize,
+        state: Option<MemberState>,
+    ) -> Result<Self, LabError> {
+        let Ground { market, normaliser, train, .. } = ground;
+        let spec = market.spec(config, normaliser, config.decision, config.plan, train.clone())?;
+        let mut trainer = market_trainer(&spec, config.trainer(n_threads), None)?;
+        let (mut best, mut n_back, mut looks, mut inherited) = (None, 0, Vec::new(), Vec::new());
+        if let Some(state) = state {
+            let n = trainer.agent().parameters.len();
+            StateError::fits("the number of the best weights", state.best.as_ref().map_or(n, Best::len), n)?;
+            trainer.restore(state.trainer)?;
+            (best, n_back, looks, inherited) = (state.best, state.n_back, state.looks, state.inherited);
+        }
+        Ok(Self { config: config.clone(), trainer, best, n_back, looks, inherited })
+    }
+
+    /// What must be written down to go on later.
+    pub(crate) fn state(&self) -> Result<MemberState, LabError> {
+        Ok(MemberState {
+            trainer: self.trainer.state()?,
+            best: self.best.clone(),
+            n_back: self.n_back,
+            looks: self.looks.clone(),
+            inherited: self.inherited.clone(),
+        })
+    }
+
+    /// Whether it has not done `update` yet, and will.
+    pub(crate) fn owes(&self, update: u64) -> bool {
+        self.trainer.n_done() < update.min(self.trainer.n_updates())
+    }
+
+    /// Environment steps done, and to do in all.
+    pub(crate) fn steps(&self) -> (u64, u64) {
+        let a_step = self.trainer.steps_per_update();
+        (self.trainer.n_done() * a_step, self.trainer.n_updates() * a_step)
+    }
+
+    /// One update, and a look at the validation window if one is due. A loss or gradient that is not finite is no error of the
+    /// training yet: see [`Member::go_back`].
+    pub(crate) fn turn(
+        &mut self,
+        ground: &Ground<'_>,
+        clock: &dyn Clock,
+    ) -> Result<Result<Turn, LearnError>, LabError> {
+        let limit = limit_of(&self.config);
+        let multiplier = limit.map(|_| ("multiplier".to_owned(), self.trainer.multiplier()));
+        let mut iteration = match self.trainer.iterate(clock) {
+            Ok(iteration) => iteration,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        iteration.terms.extend(multiplier);
+        let update = self.trainer.n_done();
+        let (mut sharpe, mut is_best) = (None, false);
+        if update.is_multiple_of(self.config.raw.ppo.validate_every) || update == self.trainer.n_updates() {
+            let multiplier = self.trainer.multiplier();
+            let track = ground.validate(&self.config, self.trainer.agent(), multiplier)?;
+            let validation = Validation::of(&self.config, &track);
+            sharpe = Some(validation.sharpe);
+            self.looks.push(Look { update, score: validation.score, sharpe: validation.sharpe });
+            is_best = self.best.as_ref().is_none_or(|best| validation.score > best.score);
+            if is_best {
+                let parameters = self.trainer.agent().parameters.clone();
+                self.best = Some(Best { score: validation.score, update, multiplier, parameters });
+            }
+            if let Some(limit) = limit {
+                self.trainer.set_multiplier(limit.next(multiplier, validation.drawdown));
+            }
+        }
+        Ok(Ok(Turn { iteration, sharpe, is_best }))
+    }
+
+    /// After a loss or gradient that was not finite: goes back to the last good weights, if the config says so and it has not too
+    /// often. Returns the factor of the learning rate from here on.
+    pub(crate) fn go_back(&mut self) -> Option<f32> {
+        let halves = self.config.raw.ppo.on_not_finite == OnNotFinite::Halve && self.n_back < MOST_BACK;
+        halves.then(|| {
+            self.n_back += 1;
+            self.trainer.go_back()
+        })
+    }
+
+    /// The agent with the chosen weights, the update they are of, and the multiplier they were chosen under.
+    pub(crate) fn chosen(&self) -> (ActorCritic, u64, f64) {
+        let agent = self.trainer.agent();
+        let best = self.best.as_ref();
+        best.and_then(|best| Some((best.agent(agent)?, best.update, best.multiplier)))
+            .unwrap_or_else(|| (agent.clone(), self.trainer.n_done(), self.trainer.multiplier()))
+    }
+
+    /// What it is compared with others by: its last look.
+    pub(crate) fn score(&self) -> f64 {
+        self.looks.last().map_or(f64::NEG_INFINITY, |look| look.score)
+    }
+}
+
+impl Ground<'_> {
+    /// `agent` through the validation window, acting as `config` says.
+    pub(crate) fn validate(
+        &self,
+        config: &Config,
+        agent: &ActorCritic,
+        multiplier: f64,
+    ) -> Result<Track, LabError> {
+        let (config, policy) = (config.with_multiplier(multiplier), agent.clone().into());
+        let rows = self.validation.clone();
+        backtest_window(self.market, &config, &self.normaliser, rows, &policy, "validation")
+    }
+}
+
+/// What a policy did on the validation window, acting as it will.
+struct Validation {
+    /// What weights are chosen by: the Sharpe ratio; a policy that never trades scores zero, a ruined one worst of all. Under a
+    /// reward with a drawdown limit it is log growth, and less for breaking the limit than for anything else.
+    score: f64,
+    /// Annual Sharpe ratio.
+    sharpe: f64,
+    /// Deepest drawdown.
+    drawdown: f64,
+}
+
+/// The limit on drawdown, if the reward has one.
+fn limit_of(config: &Config) -> Option<DrawdownLimit> {
+    config.reward.composed().and_then(|reward| reward.limit)
+}
+
+impl Validation {
+    fn of(config: &Config, track: &Track) -> Self {
+        if track.ruined {
+            return Self { score: -1e9, sharpe: -1e9, drawdown: 1.0 };
+        }
+        let drawdown = drawdown::drawdown(&track.equity).deepest;
+        let sharpe = sharpe::annual(&track.returns(), track.bars_per_year());
+        let sharpe = if sharpe.is_nan() { 0.0 } else { sharpe };
+        let Some(limit) = limit_of(config) else { return Self { score: sharpe, sharpe, drawdown } };
+        // Weights that break the limit are chosen only where all do, and then those that break it least. Within it, what grows
+        // most is best: a ratio would choose the smallest position.
+        let over = drawdown - limit.limit;
+        let growth = libm::log(1.0 + growth::total_return(&track.equity));
+        let score = if over > 0.0 { -1e3 * (1.0 + over) } else { growth };
+        Self { score, sharpe, drawdown }
+    }
+}
