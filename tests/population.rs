@@ -47,16 +47,11 @@ fn name(run: &Path) -> &str {
 fn a_population_is_its_members_and_an_ensemble_of_runs_is_a_population() {
     let folder = folder();
     let path = folder.path();
-    let rules = ["ensemble.combination=weighted", "ensemble.by_regime=true", "ensemble.disagreement=0.5"];
+    let rules = ["ensemble.disagreement=0.5"];
     let together = train(path, &[&rules[..], &["population.size=3"]].concat(), &["--threads", "2"]);
     let (population, policy, hash) = artefact(&together);
     let one = train(path, &[&rules[..], &["population.size=3"]].concat(), &["--threads", "1"]);
     assert_eq!(hash, artefact(&one).2, "threads change nothing");
-    let PolicySpec::Ensemble(spec) = &population.policy else { panic!("no ensemble") };
-    assert_eq!((spec.members.len(), spec.weights.len()), (3, 3), "on the whole, and two regimes");
-    let ratings = &population.members[0].ratings;
-    assert_ne!(ratings[1].expected, ratings[2].expected, "a regime is not another");
-
     let seeds = ["run.seed=1", "run.seed=2", "run.seed=3"];
     let alone: Vec<PathBuf> = seeds.iter().map(|seed| train(path, &[seed], &[])).collect();
     for (index, run) in alone.iter().enumerate() {
@@ -76,7 +71,7 @@ fn a_population_is_its_members_and_an_ensemble_of_runs_is_a_population() {
     }
 
     let runs: Vec<&str> = alone.iter().map(|run| name(run)).collect();
-    let how = ["--combination", "weighted", "--by-regime", "--disagreement", "0.5", "--name", "chosen"];
+    let how = ["--disagreement", "0.5", "--name", "chosen"];
     let said = works(path, &[&["ensemble"], &runs[..], &how].concat());
     assert!(said.contains("validation Sharpe") && said.contains(runs[2]), "{said}");
     let chosen = std::fs::read_dir(path.join("runs")).unwrap().map(|e| e.unwrap().path());
@@ -87,6 +82,17 @@ fn a_population_is_its_members_and_an_ensemble_of_runs_is_a_population() {
     assert_eq!(made.steps, 3 * artefact(&alone[0]).0.steps);
     let listed = works(path, &["runs", "list"]);
     assert!(listed.contains(name(&chosen)) && listed.contains("ensemble"), "{listed}");
+
+    let how = ["--combination", "weighted", "--by-regime", "--name", "weighted", "--json"];
+    let said: Value = serde_json::from_str(&works(path, &[&["ensemble"], &runs[..], &how].concat())).unwrap();
+    let weighted = path.join(said["folder"].as_str().unwrap());
+    let (content, ..) = artefact(&weighted);
+    let PolicySpec::Ensemble(spec) = &content.policy else { panic!("no ensemble") };
+    assert_eq!((spec.members.len(), spec.weights.len()), (3, 3), "on the whole, and two regimes");
+    let ratings = &content.members[0].ratings;
+    assert_ne!(ratings[1].sharpe, ratings[2].sharpe, "a regime is not another");
+    assert!(ratings[1].standard_error > ratings[0].standard_error, "and fewer bars say less");
+    assert!(content.members.iter().all(|m| m.ratings[0].expected > 0.0 || m.ratings[0].weight == 0.0));
 
     an_ensemble_goes_everywhere(path, &chosen);
     ensembles_that_are_none(path, &alone, &together, &chosen);
@@ -106,10 +112,22 @@ fn an_ensemble_goes_everywhere(path: &Path, run: &Path) {
         serde_json::from_str(&std::fs::read_to_string(run.join("by-member.json")).unwrap()).unwrap();
     assert_eq!(kept["test"].as_array().unwrap().len(), 4);
     let grid = works(path, &["backtest", "--run", own, "--grid", "execution.commission_bp=0,3,30", "--json"]);
-    assert!(grid.contains("total_return"), "{grid}");
+    let rows: Vec<Value> = grid.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let test = report(run)["judgement"]["scores"][0]["total_return"].as_f64().unwrap();
+    assert!(
+        (rows[1]["return"].as_f64().unwrap() - test).abs() < 1e-12,
+        "as configured, it is the test: {rows:?}"
+    );
+    assert!(rows[0]["costs"].as_f64() < rows[2]["costs"].as_f64());
     std::fs::write(path.join("open.toml"), OPEN).unwrap();
-    let said = works(path, &["promote", own, "--gate", "open.toml"]);
-    assert!(said.contains("trained anew under 1 other seeds"), "{said}");
+    // It was chosen in no study, so one gate cannot be met; all others are looked at.
+    let output = cambist(path, &["promote", own, "--gate", "open.toml"]).output().unwrap();
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    assert!(
+        said.contains("trained anew under 1 other seeds") && said.contains("each trained anew"),
+        "{said}"
+    );
 }
 
 /// Limits that anything meets.
@@ -152,7 +170,7 @@ fn ensembles_that_are_none(path: &Path, alone: &[PathBuf], population: &Path, ch
     ] {
         let other = train(path, &[set, "ppo.total_steps=2048"], &[]);
         let said = no(&[first, name(&other)]);
-        assert!(said.contains(&format!("the {field} of {}", name(&other))), "{said}");
+        assert!(said.contains(&format!("{} differ in their {field}", name(&other))), "{said}");
     }
     // Members of ensembles join one by one, with other networks too; nothing of an ensemble is lost by going through another.
     let wider = train(

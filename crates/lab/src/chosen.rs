@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cambist_core::clock::Clock;
 use cambist_policy::ActorCritic;
-use cambist_runs::{RunFolder, RunRecord};
+use cambist_runs::RunFolder;
 
 use crate::artefact::Artefact;
 use crate::config::{Config, Layers};
@@ -61,9 +61,9 @@ impl Source {
             ("windows", a.fold == b.fold),
             ("observation", a.observation == b.observation),
             ("normaliser", a.normaliser == b.normaliser),
-            ("decision rules", first.config.decision == self.config.decision),
             ("way of acting", a.action_mode == b.action_mode),
             ("costs and account", a.execution == b.execution),
+            ("decision rules", first.config.decision == self.config.decision),
             ("initial cash", first.config.initial_cash() == self.config.initial_cash()),
             ("regime model", a.regime == b.regime),
             ("reward, which its observation shows", reward(first) == reward(self)),
@@ -72,7 +72,7 @@ impl Source {
             None => Ok(()),
             Some((field, _)) => {
                 let (own, other) = (&self.name, &first.name);
-                let reason = format!("the {field} of {own} is not that of {other}; members must share it");
+                let reason = format!("{other} and {own} differ in their {field}; members must share it");
                 Err(LabError::Ensemble { reason })
             }
         }
@@ -168,8 +168,8 @@ pub fn ensemble(
     let acting = config.acting(&trained.policy.spec(), trained.multiplier);
     let tracks = test_tracks(&acting, &market, &trained, &fold)?;
     let registry = machine.registry(&folder.root())?;
-    let tags = vec!["ensemble".to_owned()];
-    registry.begin(&RunRecord { tags, ..record_of(&folder, &config, clock)? })?;
+    registry.begin(&record_of(&folder, &config, clock)?)?;
+    registry.tag(&folder.name(), "ensemble", true)?;
     let concluding = Concluding {
         folder: &folder,
         config: &config,
