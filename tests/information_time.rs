@@ -130,6 +130,7 @@ fn observations(raw: RawBars, leak: Leak) -> Vec<(i64, Vec<u32>)> {
         regimes: None,
         reward: Reward::LogEquity { scale: 1.0 },
         plan: EpisodePlan { starts: Starts::First, length: EpisodeLength::ToEnd },
+        left_out: Vec::new(),
         initial_cash: 1e4,
         tape: Arc::new(tape),
     };

@@ -45,6 +45,7 @@ fn spec(
         regimes: None,
         reward: Reward::LogEquity { scale: 1.0 },
         plan,
+        left_out: Vec::new(),
         initial_cash: 1000.0,
         tape: Arc::new(tape),
     }

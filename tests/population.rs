@@ -74,8 +74,8 @@ fn a_population_is_its_members_and_an_ensemble_of_runs_is_a_population() {
     let how = ["--disagreement", "0.5", "--name", "chosen"];
     let said = works(path, &[&["ensemble"], &runs[..], &how].concat());
     assert!(said.contains("validation Sharpe") && said.contains(runs[2]), "{said}");
-    let chosen = std::fs::read_dir(path.join("runs")).unwrap().map(|e| e.unwrap().path());
-    let chosen = chosen.filter(|p| name(p).ends_with("-chosen")).next().unwrap();
+    let mut chosen = std::fs::read_dir(path.join("runs")).unwrap().map(|e| e.unwrap().path());
+    let chosen = chosen.find(|p| name(p).ends_with("-chosen")).unwrap();
     let (made, from_runs, _) = artefact(&chosen);
     assert_eq!(from_runs, policy);
     assert_eq!(report(&chosen)["tracks"][0], report(&together)["tracks"][0], "the same account, bar by bar");

@@ -49,6 +49,8 @@ pub(crate) struct MachineArgs {
 pub(crate) enum Command {
     /// Train and judge; without a config, on the built-in regime market.
     Train(TrainArgs),
+    /// Judge a method by combinatorial purged cross-validation: many histories instead of one test.
+    CrossValidate(CrossValidateArgs),
     /// Judge the artefact of a run on one of its windows.
     Evaluate(EvaluateArgs),
     /// Look at a config.
@@ -184,6 +186,27 @@ pub(crate) struct TrainArgs {
     #[arg(long, conflicts_with = "json")]
     pub(crate) quiet: bool,
     /// One JSON object a line: updates, then the judgement.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CrossValidateArgs {
+    /// A TOML config, cut as its [cross_validation] says; the built-in regime market if left out.
+    pub(crate) config: Option<PathBuf>,
+    /// Overrides a field: section.name=value; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Go on with one that was interrupted: its name, the beginning of it, or its path. Splits that are done stay.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "set"])]
+    pub(crate) resume: Option<String>,
+    /// Stop after so long: 90s, 30m or 8h.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) time_limit: Option<Duration>,
+    /// No progress, only the result.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) quiet: bool,
+    /// One JSON object a line: updates, then the result.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -7,6 +7,7 @@ mod breakdown;
 mod check;
 mod config;
 mod costs;
+mod cross_validation;
 mod data;
 mod ensemble;
 mod output;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Train(args) => return ended(train::train(&args, &cli.machine)),
+        Command::CrossValidate(args) => return ended(cross_validation::run(&args, &cli.machine)),
         Command::Evaluate(args) => match args.by {
             Some(by) => breakdown::run(&args, by, &cli.machine),
             None => train::evaluate(&args, &cli.machine),

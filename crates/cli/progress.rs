@@ -19,6 +19,16 @@ pub(crate) enum Voice {
     Quiet,
 }
 
+impl Voice {
+    pub(crate) fn of(json: bool, quiet: bool) -> Self {
+        match (json, quiet) {
+            (true, _) => Self::Json,
+            (_, true) => Self::Quiet,
+            _ => Self::Bar,
+        }
+    }
+}
+
 /// Set by the first Ctrl-C or SIGTERM; the second ends the program.
 pub(crate) fn interruption() -> Result<Arc<AtomicBool>, ctrlc::Error> {
     let flag = Arc::new(AtomicBool::new(false));

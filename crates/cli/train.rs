@@ -44,11 +44,7 @@ impl MachineArgs {
 pub(crate) const INTERRUPTED: u8 = 75;
 
 pub(crate) fn train(args: &TrainArgs, machine: &MachineArgs) -> anyhow::Result<ExitCode> {
-    let voice = match (args.json, args.quiet) {
-        (true, _) => Voice::Json,
-        (_, true) => Voice::Quiet,
-        _ => Voice::Bar,
-    };
+    let voice = Voice::of(args.json, args.quiet);
     let (clock, machine) = (SystemClock::start(), machine.machine_for(&args.safety));
     let mut watcher = Watcher::new(voice, interruption()?);
     let ending = if let Some(wanted) = &args.resume {

@@ -1,7 +1,5 @@
 //! Features to zero mean and unit deviation, as seen in the training window alone.
 
-use std::ops::Range;
-
 use serde::{Deserialize, Serialize};
 
 use crate::view::FeatureView;
@@ -25,9 +23,9 @@ pub struct Normaliser {
 impl Normaliser {
     /// Fits on the ready rows of `view` within `rows`; no other row is looked at.
     #[must_use]
-    pub fn fit(view: &FeatureView, rows: Range<usize>, clip: f32) -> Self {
+    pub fn fit(view: &FeatureView, rows: impl IntoIterator<Item = usize>, clip: f32) -> Self {
         let width = view.width();
-        let ready: Vec<usize> = rows.filter(|&r| view.ready.get(r) == Some(&true)).collect();
+        let ready: Vec<usize> = rows.into_iter().filter(|&r| view.ready.get(r) == Some(&true)).collect();
         let n = ready.len().max(1) as f64;
         let mut mean = vec![0.0f64; width];
         for &row in &ready {

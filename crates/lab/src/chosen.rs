@@ -134,12 +134,8 @@ pub fn ensemble(
         Some(model) => market.with_regime_model(&config, model.clone())?,
         None => market.with_regimes(&config, &fold)?,
     };
-    let ground = Ground {
-        market: &market,
-        normaliser: Arc::new(first.artefact.normaliser.clone()),
-        train: market.rows("train", "train_until", fold.train)?,
-        validation: market.rows("validation", "validation_until", fold.validation)?,
-    };
+    let normaliser = Arc::new(first.artefact.normaliser.clone());
+    let ground = Ground { normaliser, ..Ground::of(&config, &market, &fold)? };
     let mut candidates = Vec::new();
     for source in &sources {
         candidates.extend(source.candidates(&ground)?);

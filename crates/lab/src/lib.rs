@@ -11,6 +11,7 @@ mod checkpoint;
 pub mod chosen;
 pub mod config;
 pub mod costs;
+pub mod cross_validation;
 pub mod ensemble;
 pub mod error;
 pub mod evaluate;

@@ -226,6 +226,7 @@ impl Market {
             regimes: self.regime.as_ref().map(|regimes| Arc::clone(&regimes.view)),
             plan,
             rows,
+            left_out: Vec::new(),
             initial_cash: config.initial_cash(),
         })
     }

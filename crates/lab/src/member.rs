@@ -7,7 +7,9 @@ use cambist_core::StateError;
 use cambist_core::clock::Clock;
 use cambist_evaluate::Track;
 use cambist_evaluate::metrics::{drawdown, growth, sharpe};
+use cambist_evaluate::windows::Fold;
 use cambist_features::Normaliser;
+use cambist_market::MarketSpec;
 use cambist_nets::LearnError;
 use cambist_policy::ActorCritic;
 use cambist_ppo::{Iteration, Trainer};
@@ -49,7 +51,8 @@ pub struct Inheritance {
 pub(crate) struct Ground<'a> {
     pub(crate) market: &'a Market,
     pub(crate) normaliser: Arc<Normaliser>,
-    pub(crate) train: Range<usize>,
+    /// Rows that are learned from, in stretches.
+    pub(crate) train: Vec<Range<usize>>,
     pub(crate) validation: Range<usize>,
 }
 
@@ -82,8 +85,7 @@ impl Member {
         n_threads: usize,
         state: Option<MemberState>,
     ) -> Result<Self, LabError> {
-        let Ground { market, normaliser, train, .. } = ground;
-        let spec = market.spec(config, normaliser, config.decision, config.plan, train.clone())?;
+        let spec = ground.training_spec(config)?;
         let mut trainer = market_trainer(&spec, config.trainer(n_threads), None)?;
         let (mut best, mut n_back, mut looks, mut inherited) = (None, 0, Vec::new(), Vec::new());
         if let Some(state) = state {
@@ -175,7 +177,27 @@ impl Member {
     }
 }
 
-impl Ground<'_> {
+impl<'a> Ground<'a> {
+    /// The windows of `fold`.
+    pub(crate) fn of(config: &Config, market: &'a Market, fold: &Fold) -> Result<Self, LabError> {
+        Ok(Self {
+            market,
+            normaliser: market.training_normaliser(config, fold)?,
+            train: vec![market.rows("train", "train_until", fold.train)?],
+            validation: market.rows("validation", "validation_until", fold.validation)?,
+        })
+    }
+
+    /// What training environments under `config` are made of.
+    fn training_spec(&self, config: &Config) -> Result<MarketSpec, LabError> {
+        let Self { market, normaliser, train, .. } = self;
+        let start = train.first().map_or(0, |piece| piece.start);
+        let end = train.last().map_or(0, |piece| piece.end);
+        let left_out = train.windows(2).map(|pair| pair[0].end..pair[1].start).collect();
+        let spec = market.spec(config, normaliser, config.decision, config.plan, start..end)?;
+        Ok(MarketSpec { left_out, ..spec })
+    }
+
     /// `agent` through the validation window, acting as `config` says.
     pub(crate) fn validate(
         &self,

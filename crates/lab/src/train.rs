@@ -175,15 +175,21 @@ pub fn train(
     clock: &dyn Clock,
     observer: &mut dyn Observer,
 ) -> Result<Trained, LabError> {
-    let Training { config, market, fold, place, n_threads, .. } = *training;
-    let ground = Ground {
-        market,
-        normaliser: market.training_normaliser(config, fold)?,
-        train: market.rows("train", "train_until", fold.train)?,
-        validation: market.rows("validation", "validation_until", fold.validation)?,
-    };
-    market.rows("test", "test_until", fold.test)?;
-    let mut members = begin(training, &ground, state)?;
+    let ground = Ground::of(training.config, training.market, training.fold)?;
+    training.market.rows("test", "test_until", training.fold.test)?;
+    train_on(&ground, training, state, clock, observer)
+}
+
+/// The same on `ground`, whatever the fold's windows are.
+pub(crate) fn train_on(
+    ground: &Ground<'_>,
+    training: &Training<'_>,
+    state: Option<TrainingState>,
+    clock: &dyn Clock,
+    observer: &mut dyn Observer,
+) -> Result<Trained, LabError> {
+    let Training { config, market, place, n_threads, .. } = *training;
+    let mut members = begin(training, ground, state)?;
     let exchange = config.exchange();
     let n_updates = members.iter().map(|m| m.trainer.n_updates()).max().unwrap_or(0);
     let steps = |members: &[Member]| members.iter().map(|m| m.steps().0).sum::<u64>();
@@ -193,7 +199,7 @@ pub fn train(
     let mut stopped = None;
     while update < n_updates && stopped.is_none() {
         update += 1;
-        let turns = round(&mut members, update, &ground, n_threads, clock, observer)?;
+        let turns = round(&mut members, update, ground, n_threads, clock, observer)?;
         let mut inherited = vec![None; members.len()];
         if exchange.is_due(update, n_updates) {
             let scores: Vec<f64> = members.iter().map(Member::score).collect();
@@ -232,13 +238,13 @@ pub fn train(
         };
         observer.keep(moment, &state)?;
     }
-    let candidates = side_by_side(&mut members, n_threads, &|_, member| candidate(member, &ground));
+    let candidates = side_by_side(&mut members, n_threads, &|_, member| candidate(member, ground));
     let candidates = candidates.into_iter().collect::<Result<Vec<_>, _>>()?;
     let steps = steps(&members);
     let chosen_update = candidates.iter().map(|c| c.record.chosen_update).max().unwrap_or(0);
     let multiplier = candidates.iter().map(|c| c.record.multiplier).sum::<f64>() / candidates.len() as f64;
     let (policy, members) = assemble(config, market, candidates)?;
-    let normaliser = ground.normaliser;
+    let normaliser = Arc::clone(&ground.normaliser);
     Ok(Trained { policy, members, normaliser, steps, chosen_update, multiplier, stopped })
 }
 

@@ -19,6 +19,7 @@ use cambist_core::{
 use cambist_decide::{AccountView, DecisionPath, FeatureView, RegimeView, RewardState};
 use cambist_execution::CostSplit;
 
+use episode::stretches;
 pub use episode::{EpisodeLength, EpisodePlan, Starts};
 use execution::Books;
 pub use execution::{Execution, FinerBars, FullExecution, live_short};
@@ -44,6 +45,8 @@ pub struct MarketSpec {
     pub plan: EpisodePlan,
     /// Rows episodes may see.
     pub rows: Range<usize>,
+    /// Rows of these that they may not, in order: each episode stays within what lies between.
+    pub left_out: Vec<Range<usize>>,
     /// Money at the start of an episode.
     pub initial_cash: f64,
 }
@@ -129,6 +132,8 @@ pub struct Snapshot {
 #[derive(Debug, Clone)]
 pub struct MarketEnv {
     spec: MarketSpec,
+    /// Rows that episodes live in, each in one of them.
+    stretches: Vec<Range<usize>>,
     courses: Vec<Course>,
     first_env: u64,
     seed: u64,
@@ -142,7 +147,7 @@ impl MarketEnv {
     /// # Errors
     /// When the window cannot hold an episode, or most of its bars have no features.
     pub fn new(
-        mut spec: MarketSpec,
+        spec: MarketSpec,
         n_envs: usize,
         first_env: u64,
         autoreset: AutoReset,
@@ -151,27 +156,28 @@ impl MarketEnv {
         if features != bars {
             return Err(MarketError::Rows { features, bars });
         }
-        spec.rows = spec.usable()?;
+        let stretches = spec.usable()?;
         let books = spec.execution.books(spec.initial_cash);
         let course = Course {
             view: books.view(0.0),
             books,
             remembered: spec.reward.state(),
-            row: spec.rows.start,
-            last_row: spec.rows.end - 1,
+            row: stretches[0].start,
+            last_row: stretches[0].end - 1,
             before: None,
             episode: 0,
             end: End::Running,
         };
-        let mut env = Self { spec, courses: vec![course; n_envs], first_env, seed: 0, autoreset };
+        let mut env = Self { spec, stretches, courses: vec![course; n_envs], first_env, seed: 0, autoreset };
         (0..n_envs).for_each(|index| env.begin(index));
         Ok(env)
     }
 
-    /// The rows episodes live through: those of the window from the first whose features are ready.
+    /// The rows episodes live through: from the first of the window whose features are ready to the last.
     #[must_use]
     pub fn rows(&self) -> Range<usize> {
-        self.spec.rows.clone()
+        let (first, last) = (&self.stretches[0], &self.stretches[self.stretches.len() - 1]);
+        first.start..last.end
     }
 
     /// How environment `index` stands.
@@ -195,9 +201,9 @@ impl MarketEnv {
     }
 
     fn begin(&mut self, index: usize) {
-        let Self { spec, courses, .. } = self;
+        let Self { spec, stretches, courses, .. } = self;
         let course = &mut courses[index];
-        let episode = spec.plan.draw(&spec.rows, self.seed, self.first_env + index as u64, course.episode);
+        let episode = spec.plan.draw(stretches, self.seed, self.first_env + index as u64, course.episode);
         course.row = episode.start;
         course.last_row = episode.end - 1;
         let luck = ((self.first_env + index as u64) << 32) ^ course.episode;
@@ -280,26 +286,32 @@ impl MarketSpec {
         self.features.ready_rows(row, self.path.window())
     }
 
-    /// Rows of the window from the first whose features are ready.
-    fn usable(&self) -> Result<Range<usize>, MarketError> {
-        let window = self.rows.clone();
+    /// Stretches of the window between what is left out, each from the first row whose features are ready, that can hold an episode.
+    fn usable(&self) -> Result<Vec<Range<usize>>, MarketError> {
         let sees = |row: &usize| self.seen(*row).is_some();
-        let start = window.clone().find(sees).unwrap_or(window.end);
+        let from_first_seen = |piece: Range<usize>| piece.clone().find(sees).unwrap_or(piece.end)..piece.end;
+        let needed = self.plan.needed_rows();
+        let pieces = stretches(&self.rows, &self.left_out);
+        let n_before: usize = pieces.iter().map(Range::len).sum();
+        let ready: Vec<Range<usize>> = pieces.into_iter().map(from_first_seen).collect();
         let name = |row: usize| {
             self.tape.open_time.get(row).map_or("nothing".to_owned(), |&t| UnixNanos(t).to_string())
         };
-        let shown = || format!("{} to {}", name(window.start), name(window.end.saturating_sub(1)));
-        let (n_rows, needed) = (window.end - start, self.plan.needed_rows());
-        let warm_up = start - window.start;
-        if n_rows < needed {
-            return Err(MarketError::TooShort { window: shown(), n_rows, needed, warm_up });
+        let window = || format!("{} to {}", name(self.rows.start), name(self.rows.end.saturating_sub(1)));
+        let n_ready: usize = ready.iter().map(Range::len).sum();
+        let n_rows = ready.iter().map(Range::len).max().unwrap_or(0);
+        let warm_up = n_before - n_ready;
+        let long: Vec<Range<usize>> = ready.into_iter().filter(|piece| piece.len() >= needed).collect();
+        if long.is_empty() {
+            return Err(MarketError::TooShort { window: window(), n_rows, needed, warm_up });
         }
-        let n_seen = (start..window.end).filter(sees).count();
+        let n_rows: usize = long.iter().map(Range::len).sum();
+        let n_seen = long.iter().cloned().flatten().filter(sees).count();
         if 2 * n_seen < n_rows {
             let share = 100.0 * n_seen as f64 / n_rows as f64;
-            return Err(MarketError::Blind { window: shown(), share, warm_up });
+            return Err(MarketError::Blind { window: window(), share, warm_up });
         }
-        Ok(start..window.end)
+        Ok(long)
     }
 }
 

@@ -1,5 +1,7 @@
 //! What an environment writes down of one account's course, to go on later as if it had never stopped.
 
+use std::ops::Range;
+
 use cambist_core::End;
 use cambist_core::state::{StateError, decode, encode};
 use cambist_decide::{AccountView, Gate, RewardState};
@@ -71,14 +73,14 @@ impl Books {
 }
 
 impl CourseState {
-    /// Refuses a state that is not of `spec`, or holds what is no number.
-    fn check(&self, spec: &MarketSpec) -> Result<(), StateError> {
+    /// Refuses a state that is not of `spec` and its `stretches`, or holds what is no number.
+    fn check(&self, spec: &MarketSpec, stretches: &[Range<usize>]) -> Result<(), StateError> {
         let Self { view, row, last_row, .. } = self;
-        if !(spec.rows.contains(row) && spec.rows.contains(last_row)) {
+        if !stretches.iter().any(|stretch| stretch.contains(row) && stretch.contains(last_row)) {
             return Err(StateError::Misfit {
                 what: "the window",
                 found: format!("an account at row {row} of an episode that ends at {last_row}"),
-                here: format!("rows {} to {}", spec.rows.start, spec.rows.end),
+                here: format!("rows {stretches:?}"),
             });
         }
         let numbers = [view.equity, view.initial, view.units, view.unrealised, view.price, view.held_target];
@@ -112,7 +114,7 @@ impl MarketEnv {
 
     pub(crate) fn load_course(&mut self, index: usize, bytes: &[u8]) -> Result<(), StateError> {
         let state: CourseState = decode(WHAT, bytes)?;
-        state.check(&self.spec)?;
+        state.check(&self.spec, &self.stretches)?;
         let CourseState { seed, books, view, row, last_row, remembered, before, episode, end } = state;
         let mut course = self.courses[index].clone();
         course.books.restore(books)?;

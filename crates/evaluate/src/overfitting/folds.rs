@@ -2,57 +2,103 @@
 
 use std::ops::Range;
 
-/// One split: what is learned from, and what is judged on.
+/// One split: what is learned from, chosen by, and judged on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Split {
     /// Groups that are judged on, of all.
     pub groups: Vec<usize>,
-    /// Rows to learn from, in pieces that touch no test.
+    /// Rows to learn from, in pieces that touch neither a test nor the validation.
     pub train: Vec<Range<usize>>,
+    /// Rows to choose by, if asked for, which touch no test.
+    pub validation: Range<usize>,
     /// Rows to judge on, a piece a group.
     pub test: Vec<Range<usize>>,
 }
 
-/// Cuts `n_rows` rows into `n_groups` groups and judges on every choice of `n_test` of them. `purge` rows before every test and
-/// `purge + embargo` rows after it are not learned from: labels there reach into the test, or it into them.
-///
-/// None when there are too few rows or groups, or more than 5,000 splits.
-#[must_use]
-pub fn combinatorial(
-    n_rows: usize,
-    n_groups: usize,
-    n_test: usize,
-    purge: usize,
-    embargo: usize,
-) -> Option<Vec<Split>> {
-    if !(2..=32).contains(&n_groups) || !(1..n_groups).contains(&n_test) || n_rows < 2 * n_groups {
-        return None;
-    }
-    let edge = |group: usize| group * n_rows / n_groups;
-    let mut splits = Vec::new();
-    for chosen in (0u64..1 << n_groups).filter(|set| set.count_ones() as usize == n_test) {
-        if splits.len() >= 5000 {
+/// How rows are cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cut {
+    /// Groups, 2 to 32.
+    pub n_groups: usize,
+    /// Groups that are judged on at a time, fewer than all.
+    pub n_test: usize,
+    /// Whether one of the other groups is set aside to choose by: another one from split to split.
+    pub validates: bool,
+    /// Rows before what is set aside that are not learned from: labels there reach into it.
+    pub purge: usize,
+    /// Rows after it, beside `purge`: it reaches into their features.
+    pub embargo: usize,
+}
+
+/// What becomes of a group; whatever a lower one touches is trimmed at its edge.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Role {
+    Train,
+    Validation,
+    Test,
+}
+
+impl Cut {
+    /// Every choice of test groups among `n_rows` rows.
+    ///
+    /// None when there are too few rows or groups, more than 5,000 splits, or nothing is left to learn from or to choose by.
+    #[must_use]
+    pub fn splits(&self, n_rows: usize) -> Option<Vec<Split>> {
+        let Self { n_groups, n_test, validates, .. } = *self;
+        let apart = n_test + usize::from(validates);
+        if !(2..=32).contains(&n_groups) || n_test == 0 || apart >= n_groups || n_rows < 2 * n_groups {
             return None;
         }
-        let is_test = |group: usize| chosen >> group & 1 == 1;
-        let groups: Vec<usize> = (0..n_groups).filter(|&g| is_test(g)).collect();
-        let test: Vec<Range<usize>> = groups.iter().map(|&g| edge(g)..edge(g + 1)).collect();
-        let mut train: Vec<Range<usize>> = Vec::new();
-        for group in (0..n_groups).filter(|&g| !is_test(g)) {
-            let after_test = group > 0 && is_test(group - 1);
-            let before_test = group + 1 < n_groups && is_test(group + 1);
-            let from = edge(group) + if after_test { purge + embargo } else { 0 };
-            let until = edge(group + 1).saturating_sub(if before_test { purge } else { 0 });
-            match train.last_mut() {
+        let mut splits = Vec::new();
+        for chosen in (0u64..1 << n_groups).filter(|set| set.count_ones() as usize == n_test) {
+            if splits.len() >= 5000 {
+                return None;
+            }
+            let is_test = |group: &usize| chosen >> group & 1 == 1;
+            let others: Vec<usize> = (0..n_groups).filter(|g| !is_test(g)).collect();
+            let aside = validates.then(|| others[splits.len() % others.len()]);
+            let role = |group: usize| match group {
+                g if is_test(&g) => Role::Test,
+                g if Some(g) == aside => Role::Validation,
+                _ => Role::Train,
+            };
+            let of = |wanted: Role| self.pieces(n_rows, wanted, &role);
+            let split = Split {
+                groups: (0..n_groups).filter(is_test).collect(),
+                train: of(Role::Train),
+                validation: of(Role::Validation).pop().unwrap_or(0..0),
+                test: (0..n_groups).filter(is_test).map(|g| self.group(g, n_rows)).collect(),
+            };
+            if split.train.is_empty() || split.validation.is_empty() == validates {
+                return None;
+            }
+            splits.push(split);
+        }
+        Some(splits)
+    }
+
+    fn group(&self, group: usize, n_rows: usize) -> Range<usize> {
+        group * n_rows / self.n_groups..(group + 1) * n_rows / self.n_groups
+    }
+
+    /// Rows of the groups with the role `wanted`, purged of what a stronger role touches; neighbours are one piece.
+    fn pieces(&self, n_rows: usize, wanted: Role, role: &dyn Fn(usize) -> Role) -> Vec<Range<usize>> {
+        let mut out: Vec<Range<usize>> = Vec::new();
+        for group in (0..self.n_groups).filter(|&g| role(g) == wanted) {
+            let after = group > 0 && role(group - 1) > wanted;
+            let before = group + 1 < self.n_groups && role(group + 1) > wanted;
+            let Range { start, end } = self.group(group, n_rows);
+            let from = start + if after { self.purge + self.embargo } else { 0 };
+            let until = end.saturating_sub(if before { self.purge } else { 0 });
+            match out.last_mut() {
                 Some(last) if last.end == from => last.end = until.max(from),
-                _ if from < until => train.push(from..until),
+                _ if from < until => out.push(from..until),
                 _ => {}
             }
         }
-        train.retain(|piece| !piece.is_empty());
-        splits.push(Split { groups, train, test });
+        out.retain(|piece| !piece.is_empty());
+        out
     }
-    Some(splits)
 }
 
 /// Number of whole histories that the splits' tests make: `k/N · C(N, k)`.
@@ -81,7 +127,8 @@ mod tests {
     #[test]
     fn six_groups_two_tests() {
         let (purge, embargo) = (3, 5);
-        let splits = combinatorial(600, 6, 2, purge, embargo).unwrap();
+        let cut = Cut { n_groups: 6, n_test: 2, validates: false, purge, embargo };
+        let splits = cut.splits(600).unwrap();
         assert_eq!((splits.len(), n_paths(6, 2)), (15, 5));
         for split in &splits {
             for test in &split.test {
@@ -103,6 +150,23 @@ mod tests {
         used.sort_unstable();
         used.dedup();
         assert_eq!(used.len(), 30);
-        assert!(combinatorial(600, 6, 6, 0, 0).is_none() && combinatorial(6, 6, 2, 0, 0).is_none());
+        assert!(Cut { n_test: 6, ..cut }.splits(600).is_none() && cut.splits(6).is_none());
+        // With a group to choose by, nothing touches anything, and every group is chosen by somewhere.
+        let splits = Cut { validates: true, ..cut }.splits(600).unwrap();
+        let apart = |early: &Range<usize>, late: &Range<usize>| {
+            early.end + purge <= late.start || late.end + purge + embargo <= early.start
+        };
+        for split in &splits {
+            let held = split.test.iter().chain([&split.validation]);
+            assert!(held.clone().all(|h| split.train.iter().all(|t| apart(t, h))), "{split:?}");
+            assert!(split.test.iter().all(|t| apart(&split.validation, t)), "{split:?}");
+            let kept: usize = split.train.iter().map(Range::len).sum();
+            assert!((300 - 3 * 11..=300).contains(&kept), "{kept}");
+        }
+        let mut chosen_by: Vec<usize> = splits.iter().map(|s| (s.validation.start + 50) / 100).collect();
+        chosen_by.sort_unstable();
+        chosen_by.dedup();
+        assert!(chosen_by.len() >= 5, "{chosen_by:?}");
+        assert!(Cut { validates: true, n_test: 5, ..cut }.splits(600).is_none(), "nothing to learn from");
     }
 }

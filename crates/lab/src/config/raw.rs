@@ -41,6 +41,9 @@ pub struct RawConfig {
     /// Folds that walk forward instead of one test window.
     #[serde(default)]
     pub walk_forward: RawWalkForward,
+    /// Groups of `cambist cross-validate`.
+    #[serde(default)]
+    pub cross_validation: RawCrossValidation,
     /// What trading costs and what the account may do, in the short form: one market order a bar, costs in proportion.
     /// Nothing here has a default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -202,6 +205,25 @@ pub struct RawWindows {
     #[serde(default)]
     #[schemars(extend("unit" = "bars"))]
     pub purge_bars: u32,
+}
+
+/// How `cambist cross-validate` cuts all bars before the end of the test window.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawCrossValidation {
+    /// Groups.
+    pub n_groups: usize,
+    /// Groups that are tested at a time; another is set aside to choose weights by.
+    pub n_test_groups: usize,
+    /// Bars after what is set aside that are not learned from, beside `windows.purge_bars`: as many as the longest indicator looks back.
+    #[schemars(extend("unit" = "bars"))]
+    pub embargo_bars: u32,
+}
+
+impl Default for RawCrossValidation {
+    fn default() -> Self {
+        Self { n_groups: 6, n_test_groups: 2, embargo_bars: 0 }
+    }
 }
 
 /// Folds that walk forward.

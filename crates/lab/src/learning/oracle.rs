@@ -179,6 +179,7 @@ impl OracleMarket {
                 risk_aversion: self.lambda,
             },
             plan,
+            left_out: Vec::new(),
             initial_cash: EQUITY,
         }
     }
