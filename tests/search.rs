@@ -100,6 +100,32 @@ fn optuna_reads_a_study_in_postgresql() {
     optuna_reads(&url, &url);
 }
 
+/// What a trial is given up by is what it is judged by: drawdowns here, the least so far, and less is better.
+#[test]
+fn trials_are_given_up_by_their_objective() {
+    let sweep = SWEEP.replace("trials = 12", "objectives = [\"validation_drawdown\"]\ntrials = 12");
+    let folder = folder_with(&sweep);
+    let path = folder.path();
+    let url = format!("sqlite:///{}", path.join("studies.sqlite").display());
+    works(path, &["sweep", "sweep.toml", "--quiet", "--storage", &url]);
+    let seen = json_of("check_optuna.py", &[&url, "small"]);
+    assert_eq!(seen["direction"], "MINIMIZE");
+    let mut given_up = 0;
+    for trial in seen["trials"].as_array().unwrap() {
+        let told: std::collections::BTreeMap<u64, f64> = trial["intermediate"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(step, value)| (step.parse().unwrap(), value.as_f64().unwrap()))
+            .collect();
+        let values: Vec<f64> = told.into_values().collect();
+        assert!(values.iter().all(|v| (0.0..=1.0).contains(v)), "{values:?}");
+        assert!(values.windows(2).all(|pair| pair[1] <= pair[0]), "the least so far: {values:?}");
+        given_up += usize::from(trial["state"] == "PRUNED");
+    }
+    assert!(given_up > 0, "{seen}");
+}
+
 /// Four workers, each killed once at a random moment of 200 short trials: all are done, and what failed was tried again once.
 #[test]
 fn killed_workers_lose_nothing() {

@@ -76,7 +76,7 @@ impl Observer for Watcher {
     }
 
     fn update(&mut self, progress: &Progress) -> Result<bool, LabError> {
-        if let Some(sharpe) = progress.validation_sharpe {
+        if let Some(sharpe) = progress.validation.map(|look| look.sharpe) {
             self.validation = format!("{sharpe:.2}");
         }
         let (fold, n_folds) = progress.fold;
@@ -100,7 +100,7 @@ impl Observer for Watcher {
                 "total_steps": progress.total_steps,
                 "steps_per_second": progress.steps_per_second,
                 "episode_return": progress.episode_return,
-                "validation_sharpe": progress.validation_sharpe,
+                "validation_sharpe": progress.validation.map(|look| look.sharpe),
                 "entropy": progress.stats.entropy,
                 "approx_kl": progress.stats.approx_kl,
                 "policy_loss": progress.stats.policy_loss,

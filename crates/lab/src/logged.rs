@@ -49,14 +49,14 @@ impl Observer for Logged<'_> {
             ("time/fold", progress.fold.0 as f64),
         ];
         scalars.extend(terms.iter().map(|(name, mean)| (name.as_str(), *mean)));
-        if let Some(sharpe) = progress.validation_sharpe {
-            scalars.push(("validation/sharpe", sharpe));
+        if let Some(look) = &progress.validation {
+            scalars.push(("validation/sharpe", look.sharpe));
         }
         let mut own = Vec::new();
         for (index, member) in progress.members.iter().enumerate() {
             let mut note = |name: &str, value: f64| own.push((format!("member/{index:02}/{name}"), value));
-            if let Some(sharpe) = member.validation_sharpe {
-                note("validation_sharpe", sharpe);
+            if let Some(look) = &member.validation {
+                note("validation_sharpe", look.sharpe);
             }
             if let Some(inherited) = &member.inherited {
                 note("inherited_from", inherited.from as f64);

@@ -32,6 +32,10 @@ pub struct Look {
     pub score: f64,
     /// Annual Sharpe ratio.
     pub sharpe: f64,
+    /// Growth of the account.
+    pub total_return: f64,
+    /// Deepest drawdown.
+    pub drawdown: f64,
 }
 
 /// What a member took over from another.
@@ -69,8 +73,8 @@ pub(crate) struct Member {
 /// What an update came to.
 pub(crate) struct Turn {
     pub(crate) iteration: Iteration,
-    /// Annual Sharpe ratio on validation, when it was looked at.
-    pub(crate) sharpe: Option<f64>,
+    /// What validation showed, when it was looked at.
+    pub(crate) look: Option<Look>,
     pub(crate) is_best: bool,
 }
 
@@ -134,23 +138,23 @@ impl Member {
         };
         iteration.terms.extend(multiplier);
         let update = self.trainer.n_done();
-        let (mut sharpe, mut is_best) = (None, false);
+        let (mut seen, mut is_best) = (None, false);
         if update.is_multiple_of(self.config.raw.ppo.validate_every) || update == self.trainer.n_updates() {
             let multiplier = self.trainer.multiplier();
             let track = ground.validate(&self.config, self.trainer.agent(), multiplier)?;
-            let validation = Validation::of(&self.config, &track);
-            sharpe = Some(validation.sharpe);
-            self.looks.push(Look { update, score: validation.score, sharpe: validation.sharpe });
-            is_best = self.best.as_ref().is_none_or(|best| validation.score > best.score);
+            let look = Look::of(&self.config, update, &track);
+            seen = Some(look);
+            self.looks.push(look);
+            is_best = self.best.as_ref().is_none_or(|best| look.score > best.score);
             if is_best {
                 let parameters = self.trainer.agent().parameters.clone();
-                self.best = Some(Best { score: validation.score, update, multiplier, parameters });
+                self.best = Some(Best { score: look.score, update, multiplier, parameters });
             }
             if let Some(limit) = limit {
-                self.trainer.set_multiplier(limit.next(multiplier, validation.drawdown));
+                self.trainer.set_multiplier(limit.next(multiplier, look.drawdown));
             }
         }
-        Ok(Ok(Turn { iteration, sharpe, is_best }))
+        Ok(Ok(Turn { iteration, look: seen, is_best }))
     }
 
     /// After a loss or gradient that was not finite: goes back to the last good weights, if the config says so and it has not too
@@ -211,36 +215,43 @@ impl<'a> Ground<'a> {
     }
 }
 
-/// What a policy did on the validation window, acting as it will.
-struct Validation {
-    /// What weights are chosen by: the Sharpe ratio; a policy that never trades scores zero, a ruined one worst of all. Under a
-    /// reward with a drawdown limit it is log growth, and less for breaking the limit than for anything else.
-    score: f64,
-    /// Annual Sharpe ratio.
-    sharpe: f64,
-    /// Deepest drawdown.
-    drawdown: f64,
-}
-
 /// The limit on drawdown, if the reward has one.
 fn limit_of(config: &Config) -> Option<DrawdownLimit> {
     config.reward.composed().and_then(|reward| reward.limit)
 }
 
-impl Validation {
-    fn of(config: &Config, track: &Track) -> Self {
+impl Look {
+    /// What `track` shows after `update`. Weights are chosen by the Sharpe ratio; a policy that never trades scores zero, a ruined one
+    /// worst of all. Under a reward with a drawdown limit they are chosen by log growth, and breaking the limit scores less than
+    /// anything else.
+    fn of(config: &Config, update: u64, track: &Track) -> Self {
+        let total_return = growth::total_return(&track.equity);
         if track.ruined {
-            return Self { score: -1e9, sharpe: -1e9, drawdown: 1.0 };
+            return Self { update, score: -1e9, sharpe: -1e9, total_return, drawdown: 1.0 };
         }
         let drawdown = drawdown::drawdown(&track.equity).deepest;
         let sharpe = sharpe::annual(&track.returns(), track.bars_per_year());
         let sharpe = if sharpe.is_nan() { 0.0 } else { sharpe };
-        let Some(limit) = limit_of(config) else { return Self { score: sharpe, sharpe, drawdown } };
-        // Weights that break the limit are chosen only where all do, and then those that break it least. Within it, what grows
-        // most is best: a ratio would choose the smallest position.
-        let over = drawdown - limit.limit;
-        let growth = libm::log(1.0 + growth::total_return(&track.equity));
-        let score = if over > 0.0 { -1e3 * (1.0 + over) } else { growth };
-        Self { score, sharpe, drawdown }
+        let score = match limit_of(config) {
+            None => sharpe,
+            // Weights that break the limit are chosen only where all do, and then those that break it least. Within it, what
+            // grows most is best: a ratio would choose the smallest position.
+            Some(limit) if drawdown > limit.limit => -1e3 * (1.0 + drawdown - limit.limit),
+            Some(_) => libm::log(1.0 + total_return),
+        };
+        Self { update, score, sharpe, total_return, drawdown }
+    }
+
+    /// The mean of several members', none where none looked.
+    pub(crate) fn mean(looks: &[Self]) -> Option<Self> {
+        let update = looks.first()?.update;
+        let of = |pick: fn(&Self) -> f64| looks.iter().map(pick).sum::<f64>() / looks.len() as f64;
+        Some(Self {
+            update,
+            score: of(|l| l.score),
+            sharpe: of(|l| l.sharpe),
+            total_return: of(|l| l.total_return),
+            drawdown: of(|l| l.drawdown),
+        })
     }
 }

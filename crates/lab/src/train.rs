@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::ensemble::{Candidate, MemberRecord, assemble};
 use crate::error::LabError;
 use crate::market::Market;
-use crate::member::{Ground, Inheritance, Member, Turn};
+use crate::member::{Ground, Inheritance, Look, Member, Turn};
 
 /// How a training stands, after each update of all its members.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,8 +40,8 @@ pub struct Progress {
     pub phases: Phases,
     /// Means over the rollout's steps, and members, of what rewards were made of.
     pub terms: Vec<(String, f64)>,
-    /// Annual Sharpe ratio on the validation window, when it was looked at; the mean over members.
-    pub validation_sharpe: Option<f64>,
+    /// What the validation window showed, when it was looked at; the mean over members.
+    pub validation: Option<Look>,
     /// Every member, where there are several.
     pub members: Vec<MemberProgress>,
 }
@@ -49,8 +49,8 @@ pub struct Progress {
 /// How a member of a population stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MemberProgress {
-    /// Annual Sharpe ratio on the validation window, when it was looked at.
-    pub validation_sharpe: Option<f64>,
+    /// What the validation window showed, when it was looked at.
+    pub validation: Option<Look>,
     /// What it took over after this update.
     pub inherited: Option<Inheritance>,
 }
@@ -328,10 +328,10 @@ fn summed_up(turns: &[Turn], inherited: &[Option<Inheritance>]) -> Progress {
             }
         }
     }
-    let sharpes: Vec<f64> = turns.iter().filter_map(|turn| turn.sharpe).collect();
+    let looks: Vec<Look> = turns.iter().filter_map(|turn| turn.look).collect();
     let n_episodes = episodes.n as f64;
     let each = turns.iter().zip(inherited);
-    let members = each.map(|(turn, &inherited)| MemberProgress { validation_sharpe: turn.sharpe, inherited });
+    let members = each.map(|(turn, &inherited)| MemberProgress { validation: turn.look, inherited });
     Progress {
         fold: (0, 0),
         steps: 0,
@@ -342,7 +342,7 @@ fn summed_up(turns: &[Turn], inherited: &[Option<Inheritance>]) -> Progress {
         stats: UpdateStats::mean(&stats),
         phases,
         terms,
-        validation_sharpe: (!sharpes.is_empty()).then(|| sharpes.iter().sum::<f64>() / sharpes.len() as f64),
+        validation: Look::mean(&looks),
         members: if turns.len() > 1 { members.collect() } else { Vec::new() },
     }
 }

@@ -56,9 +56,10 @@ pub(crate) fn run_trial(
         for seed in 0..sweep.seeds {
             let n_members = config.raw.population.size as u64;
             let config = &config.with_seed(config.raw.run.seed + seed * n_members);
-            let finished: Vec<f64> = members.iter().map(|m| sharpe_of(&m.track)).collect();
+            let objective = sweep.objectives[0];
+            let finished = members.iter().map(|m| value_of(objective, &m.track)).collect();
             let mut watch =
-                Watch { finished, best: f64::NEG_INFINITY, stop, report: &mut *report, pruned: false };
+                Watch { objective, finished, best: None, stop, report: &mut *report, pruned: false };
             let training = Training {
                 config,
                 members: config.members(),
@@ -90,17 +91,19 @@ pub(crate) fn run_trial(
     let values = sweep
         .objectives
         .iter()
-        .map(|objective| {
-            let of = |m: &Member| match objective {
-                Objective::ValidationSharpe => sharpe_of(&m.track),
-                Objective::ValidationReturn => growth::total_return(&m.track.equity),
-                Objective::ValidationDrawdown => drawdown::drawdown(&m.track.equity).deepest,
-            };
-            median(members.iter().map(of).collect())
-        })
+        .map(|objective| median(members.iter().map(|m| value_of(*objective, &m.track)).collect()))
         .collect();
     let drawdown = median(members.iter().map(|m| drawdown::drawdown(&m.track.equity).deepest).collect());
     Ok(Ended::Complete { values, drawdown, returns })
+}
+
+/// What `track` is worth.
+fn value_of(objective: Objective, track: &Track) -> f64 {
+    match objective {
+        Objective::ValidationSharpe => sharpe_of(track),
+        Objective::ValidationReturn => growth::total_return(&track.equity),
+        Objective::ValidationDrawdown => drawdown::drawdown(&track.equity).deepest,
+    }
 }
 
 /// A policy that never trades scores zero, a ruined one worst of all.
@@ -150,9 +153,12 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
 
 /// Watches one member's training.
 struct Watch<'a, 'b> {
-    /// Scores of the members before.
+    /// What trials are given up by: the first objective.
+    objective: Objective,
+    /// Values of the members before.
     finished: Vec<f64>,
-    best: f64,
+    /// The best so far.
+    best: Option<f64>,
     stop: &'a AtomicBool,
     report: &'a mut Report<'b>,
     pruned: bool,
@@ -160,9 +166,16 @@ struct Watch<'a, 'b> {
 
 impl Observer for Watch<'_, '_> {
     fn update(&mut self, progress: &Progress) -> Result<bool, LabError> {
-        if let Some(sharpe) = progress.validation_sharpe {
-            self.best = self.best.max(sharpe);
-            let scores = self.finished.iter().copied().chain([self.best]).collect();
+        if let Some(look) = &progress.validation {
+            let value = match self.objective {
+                Objective::ValidationSharpe => look.sharpe,
+                Objective::ValidationReturn => look.total_return,
+                Objective::ValidationDrawdown => look.drawdown,
+            };
+            let loss = |value: f64| self.objective.direction().loss(value);
+            let best = self.best.filter(|best| loss(*best) <= loss(value)).unwrap_or(value);
+            self.best = Some(best);
+            let scores = self.finished.iter().copied().chain([best]).collect();
             // The last report of a training that is done ends nothing.
             let done = progress.steps >= progress.total_steps;
             self.pruned = (self.report)(median(scores))? && !done;
