@@ -159,6 +159,11 @@ fn ensembles_that_are_none(path: &Path, alone: &[PathBuf], population: &Path, ch
     assert!(no(&[first, first]).contains("hold the same policy"));
     assert!(no(&[first, "nobody"]).contains("nobody"));
     let second = name(&alone[1]);
+    assert!(no(&[name(population), second]).contains("would vote twice"), "its second member");
+    let both = ["--disagreement", "0.5", "--set", "ensemble.disagreement=0.0"];
+    assert!(no(&[&[first, second], &both[..]].concat()).contains("write one of them"));
+    assert!(no(&[first, second, "--disagreement", "-1"]).contains("from 0 to 100"));
+    assert!(no(&[first, second, "--name", ""]).contains("run.name is ''"));
     assert!(no(&[first, second, "--set", "ppo.gamma=0.5"]).contains("what its members were trained with"));
     assert!(no(&[first, second, "--shrinkage", "2"]).contains("ensemble.shrinkage is 2"));
     assert!(no(&[first, second, "--set", "ensemble.by_regime=true"]).contains("ensemble.by_regime"));
@@ -214,6 +219,9 @@ fn members_exchange_what_they_learned() {
     }
     let scalars = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     assert!(scalars.contains("member/03/validation_sharpe") && scalars.contains("/inherited_from"));
+    // They are one policy: apart, nobody could train them anew.
+    let other = train(path, &["run.seed=9", "ppo.total_steps=2048"], &[]);
+    assert!(refused(path, &["ensemble", name(&run), name(&other)]).contains("learned from each other"));
     // Members that begin alike and never exchange are another policy.
     assert_ne!(hash, artefact(&train(path, &["population.size=4", "ppo.entropy_coefficient=0.02"], &[])).2);
 
@@ -224,6 +232,7 @@ fn members_exchange_what_they_learned() {
         ("population.size=0", "from 1 to 1024"),
         ("population.explore=[]", "a setting at least"),
         ("ensemble.disagreement=-1.0", "from 0 to 100"),
+        ("ppo.entropy_coefficient=0.0", "a factor changes no zero"),
     ] {
         let said = refused(path, &[&["train", "small.toml"], &set_all[..], &["--set", set]].concat());
         assert!(said.contains(wanted), "{set}: {said}");

@@ -4,8 +4,10 @@ use std::process::ExitCode;
 
 use cambist_core::clock::SystemClock;
 use cambist_lab::Layers;
-use cambist_lab::cross_validation::{CrossValidation, Ending, History, cross_validate, go_on};
-use cambist_lab::run::{Machine, find};
+use cambist_lab::cross_validation::{
+    CrossValidation, Ending, History, cross_validate, find_unfinished, go_on,
+};
+use cambist_lab::run::Machine;
 
 use crate::args::{CrossValidateArgs, MachineArgs};
 use crate::progress::{Voice, Watcher, interruption};
@@ -17,7 +19,7 @@ pub(crate) fn run(args: &CrossValidateArgs, machine: &MachineArgs) -> anyhow::Re
     let mut watcher = Watcher::new(Voice::of(args.json, args.quiet), interruption()?);
     let clock = SystemClock::start();
     let ending = match &args.resume {
-        Some(wanted) => go_on(&find(&machine, wanted)?, &machine, &clock, &mut watcher),
+        Some(wanted) => go_on(&find_unfinished(&machine, wanted)?, &machine, &clock, &mut watcher),
         None => {
             let layers = Layers::read(args.config.as_deref(), &args.set)?;
             cross_validate(&layers, &machine, &clock, &mut watcher)
@@ -28,6 +30,10 @@ pub(crate) fn run(args: &CrossValidateArgs, machine: &MachineArgs) -> anyhow::Re
         Ending::Finished(result) if args.json => output::line(&serde_json::to_string(&result)?),
         Ending::Finished(result) => {
             output::line(&text(&result));
+            output::line(&format!(
+                "{} trainings; {} bars after every test were not learned from, beside the purge.",
+                result.n_splits, result.embargo
+            ));
             output::line(&result.sentence);
             let folder = machine.runs.join(&result.run);
             output::line(&format!("chart    {}/histories.svg", folder.display()));

@@ -13,7 +13,7 @@ use crate::{output, table};
 pub(crate) fn run(args: &EnsembleArgs, machine: &MachineArgs) -> anyhow::Result<()> {
     let machine = machine.machine();
     let runs = args.runs.iter().map(|wanted| find(&machine, wanted)).collect::<Result<Vec<_>, _>>()?;
-    let request = EnsembleRequest { runs, name: args.name.clone(), sets: args.sets() };
+    let request = EnsembleRequest { runs, name: args.name.clone(), sets: args.sets()? };
     let outcome = ensemble(&request, &machine, &SystemClock::start())?;
     if args.json {
         let value = serde_json::json!({

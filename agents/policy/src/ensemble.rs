@@ -164,7 +164,9 @@ impl EnsembleSpec {
                 }
                 (Combination::Mean | Combination::Weighted, _) => weighted(&|wish| wish[column]),
             };
-            *out = (scale * position) as f32;
+            let position = scale * position;
+            // Opposite wishes cancel but for their rounding: flat is flat.
+            *out = if position.abs() < 1e-9 { 0.0 } else { position as f32 };
         }
     }
 }

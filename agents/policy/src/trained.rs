@@ -126,11 +126,17 @@ impl Runner {
         self.allowed.resize(env.n_envs() * env.mask_width(), true);
         env.masks(&mut self.allowed);
         env.regimes(&mut self.regimes);
-        self.act(observations, actions);
+        self.step(observations, actions);
     }
 
     /// The same where every choice is open, and nobody knows of regimes.
     pub fn act(&mut self, observations: &[f32], actions: &mut [f32]) {
+        self.allowed.clear();
+        self.regimes.fill(None);
+        self.step(observations, actions);
+    }
+
+    fn step(&mut self, observations: &[f32], actions: &mut [f32]) {
         let input = PolicyInput {
             observations,
             mask: (!self.allowed.is_empty()).then_some(&self.allowed),

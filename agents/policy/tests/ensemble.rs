@@ -97,6 +97,9 @@ fn the_mean_is_scaled_by_disagreement() {
     // Of one mind: nothing is taken away.
     let agreed = positions(&[0.7; 4]);
     near(asks(spec(&agreed, Wish::Target, Combination::Mean, 5.0), agreed, None).0[0], 0.7);
+    // Of as many for as against nothing is left, not even what rounding leaves.
+    let opposed = positions(&[1.0, 1.0, 1.0, -1.0, -1.0, -1.0]);
+    assert_eq!(asks(spec(&opposed, Wish::Target, Combination::Mean, 0.5), opposed, None).0, [0.0]);
     // What is no number asks for nothing.
     let odd = positions(&[f32::NAN, 0.5]);
     near(asks(spec(&odd, Wish::Target, Combination::Mean, 0.0), odd, None).0[0], 0.25);

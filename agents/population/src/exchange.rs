@@ -33,6 +33,20 @@ impl Gene {
         }
     }
 
+    /// Largest that makes sense: a rate or a ratio's clip above 1 is a slip of the search.
+    fn most(self) -> f32 {
+        match self {
+            Self::LearningRate | Self::ClipRange => 1.0,
+            Self::EntropyCoefficient | Self::ValueCoefficient => f32::MAX,
+        }
+    }
+
+    /// Multiplies it in `ppo`.
+    fn scale(self, ppo: &mut PpoConfig, factor: f64) {
+        let setting = self.of(ppo);
+        *setting = (*setting * factor as f32).min(self.most());
+    }
+
     /// Where it stands in `ppo`.
     pub fn of(self, ppo: &mut PpoConfig) -> &mut f32 {
         match self {
@@ -85,7 +99,7 @@ impl ExchangeRules {
             let (mut stream, width) = (self.stream(0, member), libm::log(self.spread));
             for gene in &self.genes {
                 let place = 2.0 * stream.uniform() - 1.0;
-                *gene.of(&mut own) *= libm::exp(width * place) as f32;
+                gene.scale(&mut own, libm::exp(width * place));
             }
         }
         own
@@ -112,7 +126,7 @@ impl ExchangeRules {
         let _ = stream.index(2);
         for gene in &self.genes {
             let factor = if stream.index(2) == 0 { self.factor } else { 1.0 / self.factor };
-            *gene.of(&mut own) *= factor as f32;
+            gene.scale(&mut own, factor);
         }
         own
     }
@@ -184,6 +198,9 @@ mod tests {
             assert!((1.0 / 3.0..=3.0).contains(&start), "{start}");
         }
         assert!((430..570).contains(&ups), "{ups}");
+        let high = PpoConfig { clip_range: 0.95, ..PPO };
+        let clip = ExchangeRules { genes: vec![Gene::ClipRange], ..rules() };
+        assert!((0..20).all(|member| clip.explored(high, 8, member).clip_range <= 1.0));
         let never = ExchangeRules { every: 0, ..rules() };
         assert_eq!(never.at_start(PPO, 3), PPO);
     }

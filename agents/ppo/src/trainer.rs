@@ -112,11 +112,12 @@ pub struct Iteration {
     pub terms: Vec<(String, f64)>,
 }
 
-/// What a trainer has learned: weights, moments, the scale of rewards and the pace.
+/// What a trainer has learned: weights, moments, the scale of rewards, the multiplier it saw, and the pace.
 #[derive(Debug, Clone)]
 pub struct Legacy {
     learner: Snapshot,
     scale: Option<RewardScale>,
+    multiplier: f64,
     pace: f32,
 }
 
@@ -337,7 +338,12 @@ impl Trainer {
     /// What another trainer of the same shape can go on from.
     #[must_use]
     pub fn legacy(&self) -> Legacy {
-        Legacy { learner: self.learner.snapshot(), scale: self.scale.clone(), pace: self.pace }
+        Legacy {
+            learner: self.learner.snapshot(),
+            scale: self.scale.clone(),
+            multiplier: self.multiplier,
+            pace: self.pace,
+        }
     }
 
     /// Takes over what another of the same shape has learned, and begins new episodes: those under way were lived by somebody else.
@@ -347,6 +353,7 @@ impl Trainer {
         self.pace = legacy.pace;
         self.scale.clone_from(&legacy.scale);
         self.good_scale.clone_from(&legacy.scale);
+        self.set_multiplier(legacy.multiplier);
         let seed = self.spec.seed ^ (self.n_done + 1).rotate_left(16);
         self.restart(seed);
     }

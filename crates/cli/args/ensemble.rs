@@ -10,18 +10,18 @@ pub(crate) struct EnsembleArgs {
     /// Name of the ensemble's run, after the time.
     #[arg(long, default_value = "ensemble")]
     pub(crate) name: String,
-    /// How members' positions become one.
-    #[arg(long, value_enum, default_value = "mean")]
-    pub(crate) combination: CombinationWord,
+    /// How members' positions become one; as the first run's [ensemble] says if left out, like all that follows.
+    #[arg(long, value_enum)]
+    pub(crate) combination: Option<CombinationWord>,
     /// Weights by the market's regime; where the runs know none, --set regime.kind=… says how regimes are told apart.
     #[arg(long)]
     pub(crate) by_regime: bool,
     /// Share of the way by which members' Sharpe ratios are drawn together at least; 1 for equal weights.
-    #[arg(long, default_value_t = 0.0)]
-    pub(crate) shrinkage: f64,
+    #[arg(long, value_parser = finite, allow_negative_numbers = true)]
+    pub(crate) shrinkage: Option<f64>,
     /// The position is scaled by 1 less this times the standard deviation of the members' positions.
-    #[arg(long, default_value_t = 1.0)]
-    pub(crate) disagreement: f64,
+    #[arg(long, value_parser = finite, allow_negative_numbers = true)]
+    pub(crate) disagreement: Option<f64>,
     /// Another field of [ensemble], or of [regime] where the runs know no regimes.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
@@ -41,19 +41,32 @@ pub(crate) enum CombinationWord {
 }
 
 impl EnsembleArgs {
-    /// All of it as fields of a config.
-    pub(crate) fn sets(&self) -> Vec<String> {
-        let combination = match self.combination {
-            CombinationWord::Majority => "majority",
-            CombinationWord::Mean => "mean",
-            CombinationWord::Weighted => "weighted",
-        };
+    /// What was given as fields of a config; none may be given twice.
+    pub(crate) fn sets(&self) -> anyhow::Result<Vec<String>> {
+        let combination = self.combination.map(|word| match word {
+            CombinationWord::Majority => "majority".to_owned(),
+            CombinationWord::Mean => "mean".to_owned(),
+            CombinationWord::Weighted => "weighted".to_owned(),
+        });
         let own = [
-            format!("ensemble.combination={combination}"),
-            format!("ensemble.by_regime={}", self.by_regime),
-            format!("ensemble.shrinkage={:?}", self.shrinkage),
-            format!("ensemble.disagreement={:?}", self.disagreement),
+            ("combination", combination),
+            ("by_regime", self.by_regime.then(|| "true".to_owned())),
+            ("shrinkage", self.shrinkage.map(|value| format!("{value:?}"))),
+            ("disagreement", self.disagreement.map(|value| format!("{value:?}"))),
         ];
-        own.into_iter().chain(self.set.iter().cloned()).collect()
+        let mut sets = self.set.clone();
+        for (name, value) in own {
+            let Some(value) = value else { continue };
+            let field = format!("ensemble.{name}");
+            let twice = self.set.iter().any(|set| set.split('=').next().map(str::trim) == Some(&field));
+            let flag = name.replace('_', "-");
+            anyhow::ensure!(!twice, "--{flag} and --set {field} are both there: write one of them");
+            sets.push(format!("{field}={value}"));
+        }
+        Ok(sets)
     }
+}
+
+fn finite(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|value: &f64| value.is_finite()).ok_or_else(|| "write a number".to_owned())
 }

@@ -16,5 +16,5 @@ mod window;
 
 pub use normaliser::Normaliser;
 pub use spec::{FeatureError, FeatureSpec};
-pub use stream::FeatureStream;
+pub use stream::{FeatureStream, look_back};
 pub use view::{FeatureView, Past};

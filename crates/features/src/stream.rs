@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use cambist_core::aggregate::Aggregator;
 use cambist_core::indicator::Anchored;
-use cambist_core::{Bar, MarketTape, Timeframe};
+use cambist_core::{Bar, MarketTape, Timeframe, UnixNanos};
 
 use crate::family::{Indicator, MAX_OUTPUTS};
 use crate::spec::{FeatureError, FeatureSpec};
@@ -111,6 +111,48 @@ fn running(spec: &FeatureSpec) -> Box<dyn Indicator> {
             Box::new(Anchored::new(Box::new(move || make(&parameters)), spec.timeframe, n_bars))
         }
     }
+}
+
+/// Bars of `base` before a row that can change what features `texts` say there: of recursive ones up to two segments between anchors,
+/// of others as many as warm them up; one more bar of a longer timeframe, which may have begun before.
+///
+/// # Errors
+/// When one cannot be read.
+pub fn look_back(texts: &[String], base: Timeframe) -> Result<usize, FeatureError> {
+    let mut most = 0;
+    for text in texts {
+        let spec = FeatureSpec::parse(text, base)?;
+        let longer = (spec.timeframe.nanos() / base.nanos()) as usize;
+        let own = match spec.family.segment {
+            Some(segment) => 2 * segment(&spec.parameters),
+            None => warm_up(&spec),
+        };
+        most = most.max((own + usize::from(longer > 1)) * longer);
+    }
+    Ok(most)
+}
+
+/// Bars that an indicator over a window needs before its first value.
+fn warm_up(spec: &FeatureSpec) -> usize {
+    const MOST: usize = 1_000_000;
+    let (mut indicator, mut out) = (running(spec), [0.0; MAX_OUTPUTS]);
+    let step = spec.timeframe.nanos();
+    (1..=MOST)
+        .find(|&n| {
+            let price = 100.0 + (n % 7) as f64;
+            let bar = Bar {
+                open_time: UnixNanos(n as i64 * step),
+                open: price,
+                high: price + 1.0,
+                low: price - 1.0,
+                close: price,
+                volume: 1.0,
+                spread: 0.0,
+                coverage: 1.0,
+            };
+            indicator.push(&bar, &mut out)
+        })
+        .unwrap_or(MOST)
 }
 
 /// The raw values of one indicator over a whole tape, as the literature has them: a row a bar, `None` while warming up.

@@ -5,7 +5,7 @@
 use cambist_core::rng::{Purpose, Stream};
 use cambist_core::{Bar, InstrumentId, MarketTape, PriceSide, Timeframe, UnixNanos, VolumeKind};
 use cambist_features::family::FAMILIES;
-use cambist_features::{FeatureStream, FeatureView};
+use cambist_features::{FeatureStream, FeatureView, look_back};
 
 /// Hourly bars from an odd hour, with holes: single bars, a night, four days.
 fn tape(n: i64) -> MarketTape {
@@ -87,5 +87,34 @@ fn rows_before_a_change_do_not_change() {
         let after = FeatureView::compute(&features, &changed).unwrap();
         assert_eq!(before.values[..at * before.width()], after.values[..at * after.width()]);
         assert_ne!(before.rows(at, 1), after.rows(at, 1));
+    }
+}
+
+/// What a bar changes ends where `look_back` says, whatever bar it is, and there is something to end.
+#[test]
+fn a_bar_is_forgotten_after_the_look_back() {
+    let whole = tape(24 * 1100);
+    for feature in every_feature() {
+        let one = [feature.clone()];
+        let reach = look_back(&one, Timeframe::HOUR).unwrap();
+        let before = FeatureView::compute(&one, &whole).unwrap();
+        let mut changed = 0;
+        for row in (20_000..20_130).step_by(5) {
+            let mut other = whole.clone();
+            for column in [&mut other.open, &mut other.high, &mut other.low, &mut other.close] {
+                column[row] *= 1.03;
+            }
+            other.high[row] *= 1.01;
+            other.volume[row] *= 5.0;
+            let after = FeatureView::compute(&one, &other).unwrap();
+            let differs = |r: &usize| {
+                before.rows(*r, 1).iter().zip(after.rows(*r, 1)).any(|(a, b)| a.to_bits() != b.to_bits())
+            };
+            let last = (0..whole.len()).rev().find(differs);
+            assert!(last.is_none_or(|last| last < row + reach), "{feature}: {row} seen at {last:?}, {reach}");
+            changed += usize::from(last.is_some());
+        }
+        let of_time_alone = feature.ends_with("hour") || feature.ends_with("weekday");
+        assert!(changed > 0 || of_time_alone, "{feature}");
     }
 }

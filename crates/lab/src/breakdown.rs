@@ -321,7 +321,9 @@ impl Judged {
                 backtest_window(&self.market, &config, &self.normaliser, rows.clone(), &policy, "member")?;
             out.push(row_of(&record.name, &track));
         }
-        out.push(row_of("together", &self.track(&self.market, span)?));
+        if out.len() > 1 {
+            out.push(row_of("together", &self.track(&self.market, span)?));
+        }
         Ok(out)
     }
 

@@ -112,13 +112,23 @@ impl Checkpoint {
 
     /// Refuses to go on under another config, or on other bars.
     pub(crate) fn check(&self, config: &Config, fingerprint: &str) -> Result<(), LabError> {
-        let kept: RawConfig = serde_json::from_str(&self.config)?;
-        let fields = differing(&serde_json::to_value(&kept)?, &serde_json::to_value(&config.raw)?);
-        if !fields.is_empty() {
-            return Err(LabError::OtherConfig { fields: fields.join("; ") });
-        }
-        same("data fingerprint", &self.data_fingerprint, fingerprint)
+        same_experiment(&self.config, &self.data_fingerprint, config, fingerprint)
     }
+}
+
+/// Refuses what was made under another config than `config`, or on other bars.
+pub(crate) fn same_experiment(
+    kept: &str,
+    kept_fingerprint: &str,
+    config: &Config,
+    fingerprint: &str,
+) -> Result<(), LabError> {
+    let kept: RawConfig = serde_json::from_str(kept)?;
+    let fields = differing(&serde_json::to_value(&kept)?, &serde_json::to_value(&config.raw)?);
+    if !fields.is_empty() {
+        return Err(LabError::OtherConfig { fields: fields.join("; ") });
+    }
+    same("data fingerprint", kept_fingerprint, fingerprint)
 }
 
 /// Fields that differ, as `section.name is A in the checkpoint and B in the config`.

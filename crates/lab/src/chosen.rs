@@ -13,7 +13,8 @@ use crate::error::LabError;
 use crate::evaluate::same;
 use crate::market::Market;
 use crate::member::Ground;
-use crate::run::{Concluding, Machine, Outcome, conclude, record_of, test_tracks, written};
+use crate::outcome::{Concluding, Outcome, registered};
+use crate::run::{Machine, test_tracks, written};
 use crate::train::Trained;
 
 /// Which runs, and how they become one.
@@ -44,6 +45,12 @@ impl Source {
         if artefact.members.len() != policy.networks().len() {
             let reason =
                 format!("{name} says nothing of its members: it was trained before they were recorded");
+            return Err(LabError::Ensemble { reason });
+        }
+        if config.raw.population.exchange_every > 0 {
+            let reason = format!(
+                "members of {name} learned from each other: it is one policy, and its members could not be trained anew apart"
+            );
             return Err(LabError::Ensemble { reason });
         }
         Ok(Self { networks: policy.networks().to_vec(), artefact, config, hash, name })
@@ -115,67 +122,79 @@ pub fn ensemble(
     machine: &Machine,
     clock: &dyn Clock,
 ) -> Result<Outcome, LabError> {
-    let reject = |reason: String| Err(LabError::Ensemble { reason });
-    let sources = request.runs.iter().map(Source::open).collect::<Result<Vec<_>, _>>()?;
-    let Some((first, others)) = sources.split_first().filter(|(_, others)| !others.is_empty()) else {
-        return reject(format!("{} runs were given, two at least are needed", sources.len()));
-    };
-    others.iter().try_for_each(|source| source.check(first))?;
-    for (index, source) in sources.iter().enumerate() {
-        if let Some(twin) = sources[..index].iter().find(|s| s.hash == source.hash) {
-            return reject(format!("{} and {} hold the same policy", twin.name, source.name));
-        }
-    }
-    let config = configured(first, request)?;
+    let sources = sources(request)?;
+    let first = &sources[0].artefact;
+    let config = configured(&sources[0], request)?;
     let market = Market::prepare(&config, &machine.data)?;
-    same("data fingerprint", &first.artefact.data_fingerprint, &market.fingerprint)?;
-    let fold = first.artefact.fold;
-    let market = match &first.artefact.regime {
+    same("data fingerprint", &first.data_fingerprint, &market.fingerprint)?;
+    let fold = first.fold;
+    let market = match &first.regime {
         Some(model) => market.with_regime_model(&config, model.clone())?,
         None => market.with_regimes(&config, &fold)?,
     };
-    let normaliser = Arc::new(first.artefact.normaliser.clone());
-    let ground = Ground { normaliser, ..Ground::of(&config, &market, &fold)? };
+    let trained = together(&sources, &config, &market)?;
+    let folder = RunFolder::create(&machine.runs, &machine.run_name(&request.name, clock), clock.now())?;
+    let _alone = folder.lock()?;
+    folder.write("config.toml", &written(&config)?)?;
+    let work = || {
+        let artefact = Artefact {
+            deterministic: sources.iter().all(|source| source.artefact.deterministic),
+            ..Artefact::of(&config, &market, &fold, &trained)
+        };
+        let artefact_hash = artefact.save(&trained.policy, &folder.artefact())?;
+        let names: Vec<&String> = trained.members.iter().map(|m| &m.name).collect();
+        let event = serde_json::json!({ "members": names, "artefact": artefact_hash });
+        folder.log(clock.now(), "ensemble", &event)?;
+        let acting = config.acting(&trained.policy.spec(), trained.multiplier);
+        let concluding = Concluding {
+            folder: &folder,
+            config: &config,
+            market: &market,
+            machine,
+            artefact_hash: &artefact_hash,
+            folds: &[fold],
+            n_members: trained.members.len(),
+        };
+        let outcome = Outcome::of(&concluding, &test_tracks(&acting, &market, &trained, &fold)?, clock)?;
+        outcome.keep()?;
+        Ok(outcome)
+    };
+    registered(&folder, &config, Some("ensemble"), machine, clock, work, Outcome::standing)
+}
+
+/// The chosen runs, which see and trade alike, and no policy twice.
+fn sources(request: &EnsembleRequest) -> Result<Vec<Source>, LabError> {
+    let reject = |reason: String| Err(LabError::Ensemble { reason });
+    let sources = request.runs.iter().map(Source::open).collect::<Result<Vec<_>, _>>()?;
+    if sources.len() < 2 {
+        return reject(format!("{} runs were given, two at least are needed", sources.len()));
+    }
+    sources.iter().skip(1).try_for_each(|source| source.check(&sources[0]))?;
+    let networks: Vec<(&str, &ActorCritic)> =
+        sources.iter().flat_map(|s| s.networks.iter().map(|n| (s.name.as_str(), n))).collect();
+    for (index, (name, network)) in networks.iter().enumerate() {
+        if let Some((twin, _)) = networks[..index].iter().find(|(_, other)| other == network) {
+            return reject(format!("{twin} and {name} hold the same policy, which would vote twice"));
+        }
+    }
+    Ok(sources)
+}
+
+/// The members of `sources` as one policy by the rules of `config`.
+fn together(sources: &[Source], config: &Config, market: &Market) -> Result<Trained, LabError> {
+    let first = &sources[0].artefact;
+    let normaliser = Arc::new(first.normaliser.clone());
+    let ground = Ground { normaliser: Arc::clone(&normaliser), ..Ground::of(config, market, &first.fold)? };
     let mut candidates = Vec::new();
-    for source in &sources {
+    for source in sources {
         candidates.extend(source.candidates(&ground)?);
     }
     let n = candidates.len() as f64;
     let multiplier = candidates.iter().map(|c| c.record.multiplier).sum::<f64>() / n;
     let chosen_update = candidates.iter().map(|c| c.record.chosen_update).max().unwrap_or(0);
-    let (policy, members) = assemble(&config, &market, candidates)?;
+    let (policy, members) = assemble(config, market, candidates)?;
     let steps = sources.iter().map(|source| source.artefact.steps).sum();
-    let normaliser = Arc::clone(&ground.normaliser);
-    let trained = Trained { policy, members, normaliser, steps, chosen_update, multiplier, stopped: None };
-
-    let folder = RunFolder::create(&machine.runs, &machine.run_name(&request.name, clock), clock.now())?;
-    let _alone = folder.lock()?;
-    folder.write("config.toml", &written(&config)?)?;
-    let artefact = Artefact {
-        deterministic: sources.iter().all(|source| source.artefact.deterministic),
-        ..Artefact::of(&config, &market, &fold, &trained)
-    };
-    let artefact_hash = artefact.save(&trained.policy, &folder.artefact())?;
-    let event = serde_json::json!({
-        "members": trained.members.iter().map(|m| &m.name).collect::<Vec<_>>(),
-        "artefact": artefact_hash,
-    });
-    folder.log(clock.now(), "ensemble", &event)?;
-    let acting = config.acting(&trained.policy.spec(), trained.multiplier);
-    let tracks = test_tracks(&acting, &market, &trained, &fold)?;
-    let registry = machine.registry(&folder.root())?;
-    registry.begin(&record_of(&folder, &config, clock)?)?;
-    registry.tag(&folder.name(), "ensemble", true)?;
-    let concluding = Concluding {
-        folder: &folder,
-        config: &config,
-        market: &market,
-        machine,
-        artefact_hash: &artefact_hash,
-        folds: &[fold],
-        n_members: trained.members.len(),
-    };
-    conclude(&concluding, &tracks, clock)
+    Ok(Trained { policy, members, normaliser, steps, chosen_update, multiplier, stopped: None })
 }
 
 /// The first source's config under the ensemble's name and rules.

@@ -3,33 +3,34 @@
 //! The bars up to the end of the test window are cut into groups; for every choice of test groups the config is trained on the others,
 //! one of which its weights are chosen by, without the rows whose labels or indicators reach into what was set aside; then it trades the
 //! tests. Every group is a test of several splits, so the tests make several whole histories, each traded by policies that had not seen
-//! it. This judges the method and leaves no policy. Some policies learn from what came after their test: purge and embargo keep that from
+//! it, an account of its own in every group whose growth is multiplied. This judges the method and leaves no policy. Some policies learn from what came after their test: purge and embargo keep that from
 //! leaking bar to bar, but what lasts longer is known from both sides, which walking forward never allows.
 
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use cambist_core::clock::Clock;
 use cambist_evaluate::Track;
 use cambist_evaluate::chart::{Line, Style, lines};
 use cambist_evaluate::judgement::HOLD;
 use cambist_evaluate::metrics::{drawdown, growth, sharpe};
-use cambist_evaluate::overfitting::folds::{Cut, Split, paths};
+use cambist_evaluate::overfitting::folds::{Cut, CutError, Split, paths};
 use cambist_evaluate::windows::{Fold, Span};
-use cambist_features::Normaliser;
-use cambist_runs::{Judged, RunFolder};
+use cambist_features::{Normaliser, look_back};
+use cambist_runs::{Checkpoints, Judged, RunFolder, Status};
 use serde::{Deserialize, Serialize};
 
 use crate::backtest::backtest_window;
 use crate::baselines::hold;
+use crate::checkpoint::{Checkpoint, TrainingState, same_experiment};
 use crate::config::{Config, ConfigError, Layers};
 use crate::error::LabError;
 use crate::market::Market;
 use crate::member::Ground;
-use crate::run::{Machine, written};
-use crate::train::{Observer, Progress, Training, train_on};
+use crate::outcome::{Standing, registered};
+use crate::run::{Machine, newest, written};
+use crate::train::{Moment, Observer, Progress, Resumed, Training, train_on};
 
 /// One whole history.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -53,6 +54,8 @@ pub struct CrossValidation {
     pub run: String,
     /// Trainings.
     pub n_splits: usize,
+    /// Bars after what was set aside that were not learned from, beside purge.
+    pub embargo: usize,
     /// From the first bar to the last.
     pub span: Span,
     /// Every history.
@@ -79,6 +82,9 @@ pub enum Ending {
 /// What a split's training left: its account through each of its tests.
 #[derive(Serialize, Deserialize)]
 struct Tested {
+    /// The config, resolved, as JSON.
+    config: String,
+    data_fingerprint: String,
     groups: Vec<usize>,
     tracks: Vec<Track>,
 }
@@ -97,8 +103,9 @@ pub fn cross_validate(
     let course = Course::prepare(config, machine)?;
     let name = format!("{}-cv", course.config.raw.run.name);
     let folder = RunFolder::create(&machine.runs, &machine.run_name(&name, clock), clock.now())?;
+    cambist_store::create_folder(&folder.path().join(SPLITS))?;
     folder.write("config.toml", &written(&course.config)?)?;
-    course.go(&folder, machine, clock, observer)
+    course.registered(&folder, machine, clock, observer)
 }
 
 /// Goes on with the cross-validation in `folder`: splits that are done are not trained again.
@@ -111,25 +118,64 @@ pub fn go_on(
     clock: &dyn Clock,
     observer: &mut dyn Observer,
 ) -> Result<Ending, LabError> {
+    if !is_one(folder) {
+        return Err(LabError::OtherKind { run: folder.name(), command: "train" });
+    }
     let layers = Layers::read(Some(&folder.path().join("config.toml")), &[])?;
     let course = Course::prepare(Config::validate(layers.resolve()?)?, machine)?;
-    course.go(folder, machine, clock, observer)
+    course.registered(folder, machine, clock, observer)
 }
+
+/// The cross-validation that is to go on: the run called `wanted`, or for `latest` the newest that is not finished.
+///
+/// # Errors
+/// When there is none.
+pub fn find_unfinished(machine: &Machine, wanted: &str) -> Result<RunFolder, LabError> {
+    newest(machine, wanted, &|folder| is_one(folder) && !folder.path().join(RESULT).is_file())
+}
+
+/// Whether `folder` holds a cross-validation and no training.
+pub(crate) fn is_one(folder: &RunFolder) -> bool {
+    folder.path().join(SPLITS).is_dir()
+}
+
+/// Folder of what splits left.
+const SPLITS: &str = "splits";
 
 /// Holds what it came to, once it is finished.
 const RESULT: &str = "cross-validation.json";
 
-/// Ends a training when time is up.
-struct Timed<'a> {
-    limit: Option<Duration>,
+/// Keeps checkpoints of a split's training, and ends it when time is up.
+struct Watched<'a> {
+    course: &'a Course,
+    machine: &'a Machine,
     clock: &'a dyn Clock,
+    checkpoints: Checkpoints,
     inner: &'a mut dyn Observer,
 }
 
-impl Observer for Timed<'_> {
+impl Observer for Watched<'_> {
     fn update(&mut self, progress: &Progress) -> Result<bool, LabError> {
         let goes_on = self.inner.update(progress)?;
-        Ok(goes_on && self.limit.is_none_or(|limit| self.clock.elapsed() < limit))
+        Ok(goes_on && self.machine.time_limit.is_none_or(|limit| self.clock.elapsed() < limit))
+    }
+
+    fn resumed(&mut self, resumed: &Resumed) {
+        self.inner.resumed(resumed);
+    }
+
+    fn keep(
+        &mut self,
+        moment: Moment,
+        state: &dyn Fn() -> Result<TrainingState, LabError>,
+    ) -> Result<(), LabError> {
+        let Moment { fold, update, n_updates, is_last, .. } = moment;
+        if !(is_last || update.is_multiple_of(self.machine.checkpoint_every.max(1))) {
+            return Ok(());
+        }
+        let Course { config, market, .. } = self.course;
+        let checkpoint = Checkpoint::new(config, &market.fingerprint, fold, state()?)?;
+        checkpoint.save(&self.checkpoints, fold as u64 * n_updates + update, false)
     }
 }
 
@@ -141,6 +187,8 @@ struct Course {
     first: usize,
     splits: Vec<Split>,
     span: Span,
+    /// Bars after what is set aside that are not learned from, beside purge.
+    embargo: usize,
 }
 
 impl Course {
@@ -152,28 +200,45 @@ impl Course {
     fn of(config: Config, market: Market) -> Result<Self, LabError> {
         let fold = whole_fold(&config, &market)?;
         let span = Span { from: fold.train.from, until: fold.test.until };
-        let rows = market.rows("whole", "train_from", span)?;
+        let window = market.rows("whole", "train_from", span)?;
+        let identity = Arc::new(Normaliser::identity(&market.features.names, 1.0));
+        // From the first bar whose features are ready: a group without features tests nothing.
+        let rows = market.once(&config, &identity, window, false)?.rows();
         let raw = &config.raw.cross_validation;
+        // What a feature can still see of a test is not learned from, whatever the config says.
+        let reach = look_back(&config.features, config.timeframe)? + config.decision.window - 1;
+        let embargo = reach.max(raw.embargo_bars as usize);
         let cut = Cut {
             n_groups: raw.n_groups,
             n_test: raw.n_test_groups,
             validates: true,
             purge: config.raw.windows.purge_bars as usize,
-            embargo: raw.embargo_bars as usize,
+            embargo,
         };
-        let splits = cut.splits(rows.len()).ok_or_else(|| ConfigError::Value {
-            field: "cross_validation.n_groups",
-            value: format!("{} with {} tested at a time", cut.n_groups, cut.n_test),
-            expected: format!(
-                "3 to 32 groups, two more than are tested, at most 5,000 splits, and groups of {} bars so long that purge and \
-                 embargo leave something",
-                rows.len()
-            ),
+        let splits = cut.splits(rows.len()).map_err(|error| {
+            let (field, value) = match error {
+                CutError::Groups { .. } if raw.n_groups > 2 => {
+                    ("cross_validation.n_test_groups", raw.n_test_groups.to_string())
+                }
+                CutError::Apart { .. } => (
+                    "cross_validation.n_groups",
+                    format!(
+                        "{} of {} bars, with an embargo of {embargo} bars ({reach} are what the features look back)",
+                        raw.n_groups,
+                        rows.len()
+                    ),
+                ),
+                CutError::Groups { .. } | CutError::Splits => {
+                    ("cross_validation.n_groups", raw.n_groups.to_string())
+                }
+            };
+            ConfigError::Value { field, value, expected: error.to_string() }
         })?;
-        Ok(Self { first: rows.start, config, market, splits, span })
+        Ok(Self { first: rows.start, config, market, splits, span, embargo })
     }
 
-    fn go(
+    /// As [`Course::go`], and the registry hears how it began and ended.
+    fn registered(
         &self,
         folder: &RunFolder,
         machine: &Machine,
@@ -181,32 +246,93 @@ impl Course {
         observer: &mut dyn Observer,
     ) -> Result<Ending, LabError> {
         let _alone = folder.lock()?;
-        let observer = &mut Timed { limit: machine.time_limit, clock, inner: observer };
         if folder.path().join(RESULT).is_file() {
             return Err(LabError::Finished(folder.name()));
         }
-        let mut all = Vec::with_capacity(self.splits.len());
+        let checkpoints = Checkpoints::of(folder.path(), machine.keep_checkpoints);
+        let mut watched = Watched { course: self, machine, clock, checkpoints, inner: observer };
+        let tag = Some("cross-validation");
+        let work = || self.go(folder, machine, clock, &mut watched);
+        registered(folder, &self.config, tag, machine, clock, work, |ending| match ending {
+            Ending::Finished(result) => Ok(Standing {
+                status: Status::Finished,
+                artefact: None,
+                metrics: serde_json::to_value(result.median())?,
+            }),
+            Ending::Interrupted(..) => Ok(Standing::interrupted()),
+        })
+    }
+
+    fn go(
+        &self,
+        folder: &RunFolder,
+        machine: &Machine,
+        clock: &dyn Clock,
+        observer: &mut Watched<'_>,
+    ) -> Result<Ending, LabError> {
+        let (mut state, mut all) = (self.checkpoint(observer)?, Vec::with_capacity(self.splits.len()));
         for index in 0..self.splits.len() {
-            let name = format!("split-{index:04}.json");
-            let tested = match read(&folder.path().join(&name))? {
-                Some(tested) if tested.groups == self.splits[index].groups => tested,
-                _ => match self.test(index, machine, clock, observer)? {
-                    None => return Ok(Ending::Interrupted(folder.name(), index, self.splits.len())),
-                    Some(tested) => {
-                        folder.write(&name, &serde_json::to_string(&tested)?)?;
-                        tested
-                    }
-                },
+            let path = folder.path().join(SPLITS).join(format!("{index:04}.json"));
+            if let Some(tested) = self.kept(index, &path, observer)? {
+                all.push(tested);
+                continue;
+            }
+            let own = state.take_if(|(fold, _)| *fold == index).map(|(_, state)| state);
+            let Some(tested) = self.test(index, own, machine, clock, observer)? else {
+                return Ok(Ending::Interrupted(folder.name(), index, self.splits.len()));
             };
+            let text = serde_json::to_string(&tested)?;
+            cambist_store::write_atomic(&path, |file| std::io::Write::write_all(file, text.as_bytes()))?;
             all.push(tested);
         }
         Ok(Ending::Finished(Box::new(self.conclude(&all, folder, machine, clock)?)))
+    }
+
+    /// The split under way when it was interrupted, and its training.
+    fn checkpoint(&self, observer: &mut Watched<'_>) -> Result<Option<(usize, TrainingState)>, LabError> {
+        let Some(found) = observer.checkpoints.newest()? else { return Ok(None) };
+        let checkpoint = Checkpoint::read(&found.content)?;
+        checkpoint.check(&self.config, &self.market.fingerprint)?;
+        let n_updates = self.config.trainer(1).n_updates;
+        observer.resumed(&Resumed {
+            updates: checkpoint.fold as u64 * n_updates + checkpoint.training.n_done(),
+            of: self.splits.len() as u64 * n_updates,
+            damaged: Vec::new(),
+        });
+        Ok(Some((checkpoint.fold, checkpoint.training)))
+    }
+
+    /// What a split left that was trained before, if it is whole and of this experiment.
+    fn kept(
+        &self,
+        index: usize,
+        path: &Path,
+        observer: &mut Watched<'_>,
+    ) -> Result<Option<Tested>, LabError> {
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let text = std::fs::read_to_string(path).map_err(cambist_store::FileError::on("read", path))?;
+        match serde_json::from_str::<Tested>(&text) {
+            Ok(tested) => {
+                let Tested { config, data_fingerprint, .. } = &tested;
+                same_experiment(config, data_fingerprint, &self.config, &self.market.fingerprint)?;
+                Ok((tested.groups == self.splits[index].groups).then_some(tested))
+            }
+            Err(error) => {
+                let (updates, of) = (index as u64, self.splits.len() as u64);
+                let damaged = vec![format!("{} is damaged, and trained again: {error}", path.display())];
+                observer.resumed(&Resumed { updates, of, damaged });
+                Ok(None)
+            }
+        }
     }
 
     /// Trains a split and trades its tests; none when it was interrupted.
     fn test(
         &self,
         index: usize,
+        state: Option<TrainingState>,
         machine: &Machine,
         clock: &dyn Clock,
         observer: &mut dyn Observer,
@@ -234,7 +360,7 @@ impl Course {
             place: (index, self.splits.len()),
             n_threads: machine.n_threads,
         };
-        let trained = train_on(&ground, &training, None, clock, observer)?;
+        let trained = train_on(&ground, &training, state, clock, observer)?;
         if trained.stopped.is_some() {
             return Ok(None);
         }
@@ -243,7 +369,12 @@ impl Course {
             backtest_window(market, &acting, &ground.normaliser, shifted(rows), &trained.policy, "policy")
         };
         let tracks = split.test.iter().map(through).collect::<Result<_, _>>()?;
-        Ok(Some(Tested { groups: split.groups.clone(), tracks }))
+        Ok(Some(Tested {
+            config: serde_json::to_string(&config.raw)?,
+            data_fingerprint: self.market.fingerprint.clone(),
+            groups: split.groups.clone(),
+            tracks,
+        }))
     }
 
     fn span_of(&self, rows: &Range<usize>) -> Span {
@@ -274,17 +405,6 @@ impl Course {
             .collect();
         let holds = self.holds()?;
         let hold = joined(holds.iter()).ok_or_else(|| LabError::UnknownWindow("whole".to_owned()))?;
-        let registry = machine.registry(&folder.root())?;
-        for track in &tracks {
-            let judged = Judged {
-                run: folder.name(),
-                market: self.config.market_name(),
-                first: self.span.from.0,
-                last: self.span.until.0,
-                sharpe: sharpe::per_bar(&track.returns()),
-            };
-            registry.judged(&judged, clock.now())?;
-        }
         let histories: Vec<History> = tracks.iter().map(History::of).collect();
         let held = History::of(&hold);
         let n = histories.len().max(1) as f64;
@@ -292,6 +412,7 @@ impl Course {
         let (positive, above_hold) = (share(&|h| h.sharpe > 0.0), share(&|h| h.sharpe > held.sharpe));
         let result = CrossValidation {
             run: folder.name(),
+            embargo: self.embargo,
             n_splits: self.splits.len(),
             span: self.span,
             sentence: sentence(&histories, &held, positive, above_hold),
@@ -300,6 +421,15 @@ impl Course {
             positive,
             above_hold,
         };
+        // One trial, however many histories: the middle one stands for it.
+        let judged = Judged {
+            run: folder.name(),
+            market: self.config.market_name(),
+            first: self.span.from.0,
+            last: self.span.until.0,
+            sharpe: result.median().sharpe / hold.bars_per_year().sqrt(),
+        };
+        machine.registry(&folder.root())?.judged(&judged, clock.now())?;
         let scaled = |t: &Track| -> Vec<f64> { t.equity.iter().map(|e| e / t.equity[0]).collect() };
         let curves: Vec<(String, Vec<f64>)> = tracks
             .iter()
@@ -344,12 +474,13 @@ fn joined<'a>(tracks: impl Iterator<Item = &'a Track>) -> Option<Track> {
     })
 }
 
-fn read(path: &Path) -> Result<Option<Tested>, LabError> {
-    if !path.is_file() {
-        return Ok(None);
+impl CrossValidation {
+    /// The history in the middle by its Sharpe ratio; of two, the worse.
+    fn median(&self) -> History {
+        let mut order: Vec<&History> = self.histories.iter().collect();
+        order.sort_by(|a, b| a.sharpe.total_cmp(&b.sharpe));
+        order.get(order.len().saturating_sub(1) / 2).map_or_else(|| self.hold.clone(), |h| (*h).clone())
     }
-    let text = std::fs::read_to_string(path).map_err(cambist_store::FileError::on("read", path))?;
-    Ok(Some(serde_json::from_str(&text)?))
 }
 
 impl History {
@@ -367,11 +498,16 @@ impl History {
 }
 
 fn sentence(histories: &[History], hold: &History, positive: f64, above: f64) -> String {
-    let n = histories.len();
     let ratios: Vec<f64> = histories.iter().map(|h| h.sharpe).collect();
-    let (low, high) =
-        ratios.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &r| (a.min(r), b.max(r)));
-    let mean = ratios.iter().sum::<f64>() / n.max(1) as f64;
+    let hold = hold.sharpe;
+    if let [only] = ratios[..] {
+        return format!(
+            "In its one history the Sharpe ratio is {only:.2}, and holding's {hold:.2}: test more groups at a time for more histories."
+        );
+    }
+    let low = ratios.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = ratios.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mean = ratios.iter().sum::<f64>() / ratios.len().max(1) as f64;
     let verdict = match (positive, above) {
         (p, _) if p < 0.5 => "the method loses more often than it earns",
         (1.0, 1.0) => "every history earns, and more for its risk than holding",
@@ -379,9 +515,9 @@ fn sentence(histories: &[History], hold: &History, positive: f64, above: f64) ->
         _ => "what it earns depends on the history",
     };
     format!(
-        "Over {n} histories the Sharpe ratio is {mean:.2} in the mean, from {low:.2} to {high:.2}; holding has {:.2}: {verdict}. \
+        "Over {} histories the Sharpe ratio is {mean:.2} in the mean, from {low:.2} to {high:.2}; holding has {hold:.2}: {verdict}. \
          Histories share trainings and are no independent draws.",
-        hold.sharpe
+        ratios.len()
     )
 }
 
@@ -399,14 +535,14 @@ mod tests {
     }
 
     /// What is tested leaves no trace in the policy that trades it: other prices there change nothing that the same policy does
-    /// in another test, unless purge and embargo are taken away.
+    /// in another test, unless nothing is left out around it.
     #[test]
     fn a_test_teaches_nothing() {
         let sets = [
-            "data.n_bars=6000",
-            "features.columns=[\"return(1)\", \"return(24)\", \"realised(24)\"]",
-            "windows.train_until=\"2018-05-01\"",
-            "windows.validation_until=\"2018-06-01\"",
+            "data.n_bars=12000",
+            "features.columns=[\"return(24)\", \"ema(24)\", \"rsi(14)\", \"realised(168)\", \"4h:sma(6)\", \"1d:return(3)\"]",
+            "windows.train_until=\"2018-06-01\"",
+            "windows.validation_until=\"2018-07-01\"",
             "windows.test_until=\"\"",
             "network.hidden=[8]",
             "ppo.total_steps=4096",
@@ -415,7 +551,6 @@ mod tests {
             "ppo.minibatch_size=128",
             "ppo.validate_every=2",
             "episode.n_steps=100",
-            "cross_validation.n_groups=6",
         ]
         .map(str::to_owned);
         let folder = tempfile::tempdir().unwrap();
@@ -428,32 +563,34 @@ mod tests {
             checkpoint_every: 1,
             keep_checkpoints: 1,
         };
-        let traded = |apart: u32, shifted: bool| {
-            let own =
-                [format!("cross_validation.embargo_bars={apart}"), format!("windows.purge_bars={apart}")];
-            let sets = [&sets[..], &own].concat();
-            let config = Config::validate(Layers::read(None, &sets).unwrap().resolve().unwrap()).unwrap();
-            let market = Market::prepare(&config, folder.path()).unwrap();
-            let mut tape = market.tape.as_ref().clone();
+        let config = Config::validate(Layers::read(None, &sets).unwrap().resolve().unwrap()).unwrap();
+        let market = Market::prepare(&config, folder.path()).unwrap();
+        let tested = |apart: bool, shifted: bool| {
+            let mut course = Course::of(config.clone(), market.clone()).unwrap();
+            if !apart {
+                let n_rows = market.tape.len() - course.first;
+                let cut = Cut { n_groups: 6, n_test: 2, validates: true, purge: 0, embargo: 0 };
+                course.splits = cut.splits(n_rows).unwrap();
+            }
+            let index = course.splits.iter().position(|split| split.groups == [0, 3]).unwrap();
             if shifted {
-                // Group 3 of six, which is tested together with group 0.
-                for row in 3000..4000 {
+                // The group that is tested together with the first.
+                let rows = course.splits[index].test[1].clone();
+                let mut tape = market.tape.as_ref().clone();
+                for row in rows.start + course.first..rows.end + course.first {
                     let factor = 1.0 + 0.02 * f64::from((row * 37 % 11) as u32);
                     for column in [&mut tape.open, &mut tape.high, &mut tape.low, &mut tape.close] {
                         column[row] *= factor;
                     }
                 }
+                course.market = Market::of(&config, tape, folder.path()).unwrap();
             }
-            let market = Market::of(&config, tape, folder.path()).unwrap();
-            let course = Course::of(config, market).unwrap();
-            let index = course.splits.iter().position(|split| split.groups == [0, 3]).unwrap();
-            let clock = SystemClock::start();
-            course.test(index, &machine, &clock, &mut Quiet).unwrap().unwrap().tracks
+            course.test(index, None, &machine, &SystemClock::start(), &mut Quiet).unwrap().unwrap().tracks
         };
-        let (plain, shifted) = (traded(24, false), traded(24, true));
+        let (plain, shifted) = (tested(true, false), tested(true, true));
         assert_eq!(plain[0], shifted[0]);
         assert_ne!(plain[1], shifted[1], "prices changed there");
-        // With nothing left out the indicators of the bars after group 3 carry it into the training.
-        assert_ne!(traded(0, false)[0], traded(0, true)[0]);
+        // With nothing left out, features of the bars after that group carry it into the training.
+        assert_ne!(tested(false, false)[0], tested(false, true)[0]);
     }
 }

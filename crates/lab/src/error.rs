@@ -224,6 +224,14 @@ pub enum LabError {
         /// What is here.
         here: String,
     },
+    /// A run of another kind.
+    #[error("{run} is not of that kind: go on with `cambist {command} --resume {run}`")]
+    OtherKind {
+        /// The run.
+        run: String,
+        /// What goes on with it.
+        command: &'static str,
+    },
     /// Members that cannot act as one.
     #[error("these members make no ensemble: {reason}")]
     Ensemble {

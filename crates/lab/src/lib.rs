@@ -21,6 +21,7 @@ pub mod ledger;
 mod logged;
 pub mod market;
 mod member;
+mod outcome;
 pub mod promote;
 pub mod regime;
 pub mod run;

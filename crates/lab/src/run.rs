@@ -6,23 +6,25 @@ use std::time::Duration;
 
 use cambist_core::clock::Clock;
 use cambist_core::{AutoReset, StateError};
+use cambist_evaluate::Track;
 use cambist_evaluate::judgement::scorecards;
-use cambist_evaluate::windows::{Fold, Span};
-use cambist_evaluate::{Judgement, Scorecard, Track};
+use cambist_evaluate::windows::Fold;
 use cambist_features::Normaliser;
 use cambist_market::MarketEnv;
 use cambist_ppo::LearnerChoice;
-use cambist_runs::{Checkpoints, MetricsLog, Registry, RunFolder, RunRecord, Status};
+use cambist_runs::{Checkpoints, MetricsLog, Registry, RunFolder};
 
 use crate::artefact::{Artefact, REVISION};
 use crate::backtest::backtest_window;
 use crate::baselines::baselines;
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, ConfigError, Layers};
+use crate::cross_validation;
 use crate::error::LabError;
-use crate::evaluate::{Judging, judge_and_report};
 use crate::logged::Logged;
 use crate::market::Market;
+pub use crate::outcome::Outcome;
+use crate::outcome::{Concluding, Standing, is_finished, registered, settle};
 use crate::train::{Observer, Resumed, Trained, Training, train};
 
 /// Settings of the machine: they change nothing of a run's result.
@@ -71,23 +73,6 @@ impl Machine {
             None => Registry::open(root)?,
         })
     }
-}
-
-/// What a run came to.
-#[derive(Debug, Clone)]
-pub struct Outcome {
-    /// Its folder.
-    pub folder: RunFolder,
-    /// Hash of its artefact; of a walk-forward, of the last fold's.
-    pub artefact_hash: String,
-    /// Its judgement on the test window, or over all folds' tests.
-    pub judgement: Judgement,
-    /// Scorecards of every fold's test alone: policy first, then baselines.
-    pub folds: Vec<Vec<Scorecard>>,
-    /// Bars without features after an outage, and all bars.
-    pub blind: (usize, usize),
-    /// Members of its policy.
-    pub n_members: usize,
 }
 
 /// How a run ended.
@@ -175,7 +160,7 @@ pub fn run(
     let mut log = MetricsLog::open(folder.path(), clock.now())?;
     log.hyper_parameters(clock.now(), &serde_json::to_value(&config.raw)?, &OUTCOMES)?;
     let course = Course { prepared: &prepared, folder: &folder, machine, clock };
-    registered(&course, log, None, observer)
+    course.registered(log, None, observer)
 }
 
 /// Goes on with the run in `folder` from its newest checkpoint that is whole, or from the beginning where it has none. It ends with
@@ -189,9 +174,12 @@ pub fn resume(
     clock: &dyn Clock,
     observer: &mut dyn Observer,
 ) -> Result<Ending, LabError> {
+    if cross_validation::is_one(folder) {
+        return Err(LabError::OtherKind { run: folder.name(), command: "cross-validate" });
+    }
     // Before anything of it is touched: another process may be at work.
     let _alone = folder.lock()?;
-    if folder.path().join(OUTCOME).is_file() {
+    if is_finished(folder) {
         settle(folder, machine, clock)?;
         return Err(LabError::Finished(folder.name()));
     }
@@ -226,79 +214,29 @@ pub fn resume(
     observer.resumed(&Resumed { updates: done, of: n_updates * prepared.folds.len() as u64, damaged });
     let log = MetricsLog::go_on(folder.path(), done * prepared.config.steps_per_round(), clock.now())?;
     let course = Course { prepared: &prepared, folder, machine, clock };
-    registered(&course, log, checkpoint, observer)
+    course.registered(log, checkpoint, observer)
 }
 
-/// Tells the registry of a finished run what it did not hear.
-fn settle(folder: &RunFolder, machine: &Machine, clock: &dyn Clock) -> Result<(), LabError> {
-    let registry = machine.registry(&folder.root())?;
-    let name = folder.name();
-    if !registry.runs()?.iter().any(|run| run.name == name && run.status == Status::Running) {
-        return Ok(());
+impl Course<'_> {
+    /// As [`go`], and the registry hears how it began and ended.
+    fn registered(
+        &self,
+        log: MetricsLog,
+        start: Option<Checkpoint>,
+        observer: &mut dyn Observer,
+    ) -> Result<Ending, LabError> {
+        let Self { prepared, folder, machine, clock } = *self;
+        let work = || go(self, log, start, observer);
+        registered(folder, &prepared.config, None, machine, clock, work, |ending| match ending {
+            Ending::Finished(outcome) => outcome.standing(),
+            Ending::Interrupted(_) => Ok(Standing::interrupted()),
+        })
     }
-    let path = folder.path().join(OUTCOME);
-    let text = std::fs::read_to_string(&path).map_err(cambist_store::FileError::on("read", &path))?;
-    let outcome: serde_json::Value = serde_json::from_str(&text)?;
-    let metrics = &outcome["judgement"]["scores"][0];
-    registry.ended(&name, Status::Finished, clock.now(), outcome["artefact"].as_str(), metrics, "")?;
-    Ok(())
 }
 
 /// Scalars that TensorBoard shows beside the hyper-parameters.
 const OUTCOMES: [&str; 4] =
     ["judgement/sharpe", "judgement/total_return", "judgement/max_drawdown", "judgement/costs"];
-
-/// As [`go`], and the registry hears how it began and ended.
-fn registered(
-    course: &Course<'_>,
-    log: MetricsLog,
-    start: Option<Checkpoint>,
-    observer: &mut dyn Observer,
-) -> Result<Ending, LabError> {
-    let Course { prepared, folder, machine, clock } = *course;
-    let (registry, name, config) = (machine.registry(&folder.root())?, folder.name(), &prepared.config);
-    registry.begin(&record_of(folder, config, clock)?)?;
-    let ending = go(course, log, start, observer);
-    let none = serde_json::json!({});
-    let ended = |status, artefact: Option<&str>, metrics: &serde_json::Value, note: &str| {
-        registry.ended(&name, status, clock.now(), artefact, metrics, note)
-    };
-    match &ending {
-        Ok(Ending::Finished(outcome)) => {
-            let metrics = serde_json::to_value(&outcome.judgement.scores[0])?;
-            ended(Status::Finished, Some(&outcome.artefact_hash), &metrics, "")?;
-        }
-        Ok(Ending::Interrupted(_)) => ended(Status::Interrupted, None, &none, "")?,
-        // The first error is the one to report.
-        Err(error) => drop(ended(Status::Failed, None, &none, &error.to_string())),
-    }
-    ending
-}
-
-/// What the registry is told of a run that begins.
-pub(crate) fn record_of(
-    folder: &RunFolder,
-    config: &Config,
-    clock: &dyn Clock,
-) -> Result<RunRecord, LabError> {
-    Ok(RunRecord {
-        name: folder.name(),
-        experiment: config.raw.run.name.clone(),
-        market: config.market_name(),
-        seed: config.raw.run.seed,
-        status: Status::Running,
-        begun: clock.now().0,
-        ended: None,
-        artefact: None,
-        config: serde_json::to_value(&config.raw)?,
-        metrics: serde_json::Value::Null,
-        note: String::new(),
-        tags: Vec::new(),
-    })
-}
-
-/// Holds a run's outcome once it is finished.
-const OUTCOME: &str = "outcome.json";
 
 /// Trains every fold from where `start` was kept, saves, judges, reports.
 fn go(
@@ -359,69 +297,14 @@ fn go(
         folds,
         n_members: config.raw.population.size,
     };
-    let outcome = Outcome { folds: scores, ..judged(&concluding, &tracks, clock)? };
+    let outcome = Outcome { folds: scores, ..Outcome::of(&concluding, &tracks, clock)? };
     let own = &outcome.judgement.scores[0];
     let values = [own.sharpe, own.total_return, own.max_drawdown, own.costs];
     let outcomes: Vec<(&str, f64)> = OUTCOMES.into_iter().zip(values).collect();
     let steps = config.trainer(1).n_updates * config.steps_per_round() * folds.len() as u64;
     logged.log.finished(steps, clock.now(), &outcomes)?;
-    settled(&outcome)?;
+    outcome.keep()?;
     Ok(Ending::Finished(Box::new(outcome)))
-}
-
-/// A trained run that is to be judged.
-pub(crate) struct Concluding<'a> {
-    pub(crate) folder: &'a RunFolder,
-    pub(crate) config: &'a Config,
-    pub(crate) market: &'a Market,
-    pub(crate) machine: &'a Machine,
-    /// Hash of its artefact, or of its last.
-    pub(crate) artefact_hash: &'a str,
-    pub(crate) folds: &'a [Fold],
-    pub(crate) n_members: usize,
-}
-
-/// Judges the `tracks` of a run that is in the registry, and tells the registry.
-pub(crate) fn conclude(
-    concluding: &Concluding<'_>,
-    tracks: &[Track],
-    clock: &dyn Clock,
-) -> Result<Outcome, LabError> {
-    let outcome = judged(concluding, tracks, clock)?;
-    settled(&outcome)?;
-    settle(concluding.folder, concluding.machine, clock)?;
-    Ok(outcome)
-}
-
-/// Judges `tracks`, policy first, over the tests of all folds.
-fn judged(concluding: &Concluding<'_>, tracks: &[Track], clock: &dyn Clock) -> Result<Outcome, LabError> {
-    let Concluding { folder, config, market, machine, artefact_hash, folds, n_members } = *concluding;
-    let judging = Judging {
-        window: if folds.len() > 1 { "walk-forward" } else { "test" },
-        suffix: "",
-        span: Span { from: folds[0].test.from, until: folds[folds.len() - 1].test.until },
-        folder,
-        config,
-        artefact_hash,
-        fingerprint: &market.fingerprint,
-        machine,
-    };
-    let judgement = judge_and_report(&judging, tracks, clock)?;
-    Ok(Outcome {
-        folder: folder.clone(),
-        artefact_hash: artefact_hash.to_owned(),
-        judgement,
-        folds: scorecards(tracks).into_iter().collect(),
-        blind: (market.n_blind(config.decision.window), market.tape.len()),
-        n_members,
-    })
-}
-
-/// Writes down that a run is finished.
-fn settled(outcome: &Outcome) -> Result<(), LabError> {
-    let value = serde_json::json!({ "artefact": outcome.artefact_hash, "judgement": outcome.judgement });
-    outcome.folder.write(OUTCOME, &value.to_string())?;
-    Ok(())
 }
 
 /// Where a fold's artefact lies.
@@ -482,12 +365,26 @@ pub(crate) fn test_tracks(
 /// # Errors
 /// When there is none.
 pub fn find_unfinished(machine: &Machine, wanted: &str) -> Result<RunFolder, LabError> {
-    let unfinished = |name: &&String| !machine.runs.join(name).join(OUTCOME).is_file();
-    match RunFolder::list(&machine.runs).iter().rev().find(unfinished) {
-        Some(name) if wanted == "latest" => find(machine, name),
-        None if wanted == "latest" => Err(LabError::Finished("every run".to_owned())),
-        _ => find(machine, wanted),
+    let unfinished = |folder: &RunFolder| !(is_finished(folder) || cross_validation::is_one(folder));
+    newest(machine, wanted, &unfinished)
+}
+
+/// The run called `wanted`, or for `latest` the newest that `fits`.
+pub(crate) fn newest(
+    machine: &Machine,
+    wanted: &str,
+    fits: &dyn Fn(&RunFolder) -> bool,
+) -> Result<RunFolder, LabError> {
+    if wanted != "latest" {
+        return find(machine, wanted);
     }
+    for name in RunFolder::list(&machine.runs).iter().rev() {
+        let folder = find(machine, name)?;
+        if fits(&folder) {
+            return Ok(folder);
+        }
+    }
+    Err(LabError::Finished("every run".to_owned()))
 }
 
 /// The run called `wanted`: a path, a name, the beginning of one name alone, or `latest`.

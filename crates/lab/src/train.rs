@@ -9,7 +9,7 @@ use cambist_evaluate::windows::Fold;
 use cambist_features::Normaliser;
 use cambist_nets::LearnError;
 use cambist_policy::{ActorCritic, TrainedPolicy};
-use cambist_population::side_by_side;
+use cambist_population::{ExchangeRules, side_by_side};
 use cambist_ppo::{EpisodeSums, Phases, UpdateStats};
 
 use crate::checkpoint::TrainingState;
@@ -131,6 +131,14 @@ pub struct Training<'a> {
     pub n_threads: usize,
 }
 
+impl Training<'_> {
+    /// What its members take from each other: drawn by the first one's seed, so that other seeds draw otherwise.
+    fn exchange(&self) -> ExchangeRules {
+        let seed = self.members.first().map_or(0, |member| member.raw.run.seed);
+        ExchangeRules { seed, ..self.config.exchange() }
+    }
+}
+
 /// An update that failed.
 #[derive(Debug, Clone, Copy)]
 pub struct Lost<'a> {
@@ -190,7 +198,7 @@ pub(crate) fn train_on(
 ) -> Result<Trained, LabError> {
     let Training { config, market, place, n_threads, .. } = *training;
     let mut members = begin(training, ground, state)?;
-    let exchange = config.exchange();
+    let exchange = training.exchange();
     let n_updates = members.iter().map(|m| m.trainer.n_updates()).max().unwrap_or(0);
     let steps = |members: &[Member]| members.iter().map(|m| m.steps().0).sum::<u64>();
     let total_steps = members.iter().map(|m| m.steps().1).sum();
@@ -254,7 +262,7 @@ fn begin(
     ground: &Ground<'_>,
     state: Option<TrainingState>,
 ) -> Result<Vec<Member>, LabError> {
-    let (n, exchange) = (training.members.len(), training.config.exchange());
+    let (n, exchange) = (training.members.len(), training.exchange());
     let states: Vec<Option<_>> = match state {
         Some(state) => {
             StateError::fits("the number of members", state.members.len(), n)?;

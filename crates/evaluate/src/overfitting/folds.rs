@@ -30,6 +30,32 @@ pub struct Cut {
     pub embargo: usize,
 }
 
+/// Why rows cannot be cut so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CutError {
+    /// Too few or too many groups.
+    #[error("of 2 to 32 groups of two rows at least, of which {most} at most are tested at a time")]
+    Groups {
+        /// Most test groups.
+        most: usize,
+    },
+    /// Too many splits.
+    #[error("such that there are at most {MOST_SPLITS} splits")]
+    Splits,
+    /// What is left out at an edge reaches through a whole group.
+    #[error(
+        "such that {apart} rows left out after a test, and those before the next, leave something of a group of {group}"
+    )]
+    Apart {
+        /// Purge and embargo.
+        apart: usize,
+        /// Rows of the smallest group.
+        group: usize,
+    },
+}
+
+const MOST_SPLITS: usize = 5000;
+
 /// What becomes of a group; whatever a lower one touches is trimmed at its edge.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Role {
@@ -41,18 +67,23 @@ enum Role {
 impl Cut {
     /// Every choice of test groups among `n_rows` rows.
     ///
-    /// None when there are too few rows or groups, more than 5,000 splits, or nothing is left to learn from or to choose by.
-    #[must_use]
-    pub fn splits(&self, n_rows: usize) -> Option<Vec<Split>> {
+    /// # Errors
+    /// When there are too few rows or groups, too many splits, or the edges reach through a group.
+    pub fn splits(&self, n_rows: usize) -> Result<Vec<Split>, CutError> {
         let Self { n_groups, n_test, validates, .. } = *self;
-        let apart = n_test + usize::from(validates);
-        if !(2..=32).contains(&n_groups) || n_test == 0 || apart >= n_groups || n_rows < 2 * n_groups {
-            return None;
+        let most = n_groups.saturating_sub(1 + usize::from(validates));
+        if !(2..=32).contains(&n_groups) || !(1..=most).contains(&n_test) || n_rows < 2 * n_groups {
+            return Err(CutError::Groups { most });
+        }
+        let (apart, group) = (self.purge + self.embargo, n_rows / n_groups);
+        // A group is trimmed at both its ends.
+        if apart + self.purge >= group {
+            return Err(CutError::Apart { apart, group });
         }
         let mut splits = Vec::new();
         for chosen in (0u64..1 << n_groups).filter(|set| set.count_ones() as usize == n_test) {
-            if splits.len() >= 5000 {
-                return None;
+            if splits.len() >= MOST_SPLITS {
+                return Err(CutError::Splits);
             }
             let is_test = |group: &usize| chosen >> group & 1 == 1;
             let others: Vec<usize> = (0..n_groups).filter(|g| !is_test(g)).collect();
@@ -63,18 +94,14 @@ impl Cut {
                 _ => Role::Train,
             };
             let of = |wanted: Role| self.pieces(n_rows, wanted, &role);
-            let split = Split {
+            splits.push(Split {
                 groups: (0..n_groups).filter(is_test).collect(),
                 train: of(Role::Train),
                 validation: of(Role::Validation).pop().unwrap_or(0..0),
                 test: (0..n_groups).filter(is_test).map(|g| self.group(g, n_rows)).collect(),
-            };
-            if split.train.is_empty() || split.validation.is_empty() == validates {
-                return None;
-            }
-            splits.push(split);
+            });
         }
-        Some(splits)
+        Ok(splits)
     }
 
     fn group(&self, group: usize, n_rows: usize) -> Range<usize> {
@@ -150,7 +177,10 @@ mod tests {
         used.sort_unstable();
         used.dedup();
         assert_eq!(used.len(), 30);
-        assert!(Cut { n_test: 6, ..cut }.splits(600).is_none() && cut.splits(6).is_none());
+        assert_eq!(Cut { n_test: 6, ..cut }.splits(600), Err(CutError::Groups { most: 5 }));
+        assert_eq!(cut.splits(6), Err(CutError::Groups { most: 5 }));
+        assert_eq!(Cut { embargo: 94, ..cut }.splits(600), Err(CutError::Apart { apart: 97, group: 100 }));
+        assert_eq!(Cut { n_groups: 20, n_test: 10, ..cut }.splits(6000), Err(CutError::Splits));
         // With a group to choose by, nothing touches anything, and every group is chosen by somewhere.
         let splits = Cut { validates: true, ..cut }.splits(600).unwrap();
         let apart = |early: &Range<usize>, late: &Range<usize>| {
@@ -167,6 +197,6 @@ mod tests {
         chosen_by.sort_unstable();
         chosen_by.dedup();
         assert!(chosen_by.len() >= 5, "{chosen_by:?}");
-        assert!(Cut { validates: true, n_test: 5, ..cut }.splits(600).is_none(), "nothing to learn from");
+        assert!(Cut { validates: true, n_test: 5, ..cut }.splits(600).is_err(), "nothing to learn from");
     }
 }

@@ -211,8 +211,7 @@ pub fn population(
     // Memory first: the peak of a process only grows.
     let mut readings = members_memory(layers, size, machine, clock)?;
     let sets = [format!("population.size={size}"), "ppo.total_steps=524288".to_owned()];
-    let sets = [&sets[0], &sets[1], "ppo.validate_every=1000000"].map(|s| s as &str);
-    let layers = layers.with(&sets)?;
+    let layers = layers.with(&sets.each_ref().map(String::as_str))?;
     let (mut ones, mut alls) = (Vec::new(), Vec::new());
     for _ in 0..repeats {
         ones.push(trained(&layers, &Machine { n_threads: 1, ..machine.clone() }, clock)?.steps_per_second);
@@ -228,7 +227,7 @@ pub fn population(
     Ok(readings)
 }
 
-/// Peak memory of one member, and of all, after two updates each.
+/// Peak memory of a training of one member, and of `size`, two updates each, judgement included.
 fn members_memory(
     layers: &Layers,
     size: u64,
@@ -236,32 +235,24 @@ fn members_memory(
     clock: &dyn Clock,
 ) -> Result<Vec<Reading>, LabError> {
     let config = Config::validate(layers.resolve()?)?;
+    let steps = format!("ppo.total_steps={}", 2 * config.steps_per_update());
+    let alone = Machine { n_threads: 1, ..machine.clone() };
+    let peak_of = |size: u64| {
+        let members = format!("population.size={size}");
+        trained(&layers.with(&[&members, &steps])?, &alone, clock)?;
+        resident()
+    };
     let market = Market::prepare(&config, &machine.data)?;
-    let fold = config.folds(market.whole())?.remove(0);
-    let market = market.with_regimes(&config, &fold)?;
-    let spec = market.training_spec(&config, &fold)?;
-    let mut members = Vec::new();
-    let (mut peaks, mut formula) = (Vec::new(), 0);
-    for member in 0..size {
-        let mut trainer = market_trainer(&spec, config.with_seed(member).trainer(1), None)?;
-        trainer.iterate(clock)?;
-        trainer.iterate(clock)?;
-        formula = trainer.bytes();
-        members.push(trainer);
-        peaks.push(resident()?);
-    }
-    let mib = |bytes: f64| bytes / f64::from(1 << 20);
     let shared = 4 * market.features.values.len() + 8 * 7 * market.tape.len();
-    let grown = (peaks[peaks.len() - 1] - peaks[0]) / (size - 1) as f64;
+    drop(market);
+    let formula = trainer(&config, machine, 1)?.bytes();
+    let grown = (-peak_of(1)? + peak_of(size)?) / (size - 1) as f64;
+    let mib = |bytes: f64| bytes / f64::from(1 << 20);
+    let note = format!("VmHWM, over {} members", size - 1);
     Ok(vec![
         Reading::new("bars and features, one copy for all", "MiB", vec![mib(shared as f64)], ""),
         Reading::new("a member, by the formula", "MiB", vec![mib(formula as f64)], "see Trainer::bytes"),
-        Reading::new(
-            "a further member, measured",
-            "MiB",
-            vec![mib(grown)],
-            format!("VmHWM, over {} members", size - 1),
-        ),
+        Reading::new("a further member, measured", "MiB", vec![mib(grown)], note),
     ])
 }
 

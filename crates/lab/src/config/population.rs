@@ -24,8 +24,9 @@ pub struct EnsembleRules {
 pub(super) fn check_population(raw: &RawConfig) -> Result<(), ConfigError> {
     let p = &raw.population;
     require((1..=1024).contains(&p.size), "population.size", p.size, "from 1 to 1024")?;
-    let last = raw.run.seed.checked_add(p.size as u64);
-    require(last.is_some(), "run.seed", raw.run.seed, "so small that every member has a seed of its own")?;
+    // TOML knows no larger numbers, and a member's config is written too.
+    let most = i64::MAX as u64 - p.size as u64;
+    require(raw.run.seed <= most, "run.seed", raw.run.seed, format!("at most {most}"))?;
     if p.exchange_every > 0 {
         let looks = raw.ppo.validate_every;
         require(p.size > 1, "population.exchange_every", p.exchange_every, "0 where population.size is 1")?;
@@ -37,6 +38,17 @@ pub(super) fn check_population(raw: &RawConfig) -> Result<(), ConfigError> {
         )?;
         let some = !p.explore.is_empty();
         require(some, "population.explore", "empty", "a setting at least, such as learning_rate")?;
+        for name in &p.explore {
+            let (ppo, gene) = (&raw.ppo, gene(*name));
+            let value = match gene {
+                Gene::LearningRate => ppo.learning_rate,
+                Gene::EntropyCoefficient => ppo.entropy_coefficient,
+                Gene::ClipRange => ppo.clip_range,
+                Gene::ValueCoefficient => ppo.value_coefficient,
+            };
+            let what = format!("{}, which is {value}", gene.name());
+            require(value > 0.0, "population.explore", what, "settings above 0: a factor changes no zero")?;
+        }
     }
     let share = p.exchange_share;
     require(share > 0.0 && share <= 0.5, "population.exchange_share", share, "above 0 and at most 0.5")?;
@@ -67,6 +79,15 @@ pub(super) fn check_population(raw: &RawConfig) -> Result<(), ConfigError> {
     Ok(())
 }
 
+fn gene(name: raw::GeneName) -> Gene {
+    match name {
+        raw::GeneName::LearningRate => Gene::LearningRate,
+        raw::GeneName::EntropyCoefficient => Gene::EntropyCoefficient,
+        raw::GeneName::ClipRange => Gene::ClipRange,
+        raw::GeneName::ValueCoefficient => Gene::ValueCoefficient,
+    }
+}
+
 impl Config {
     /// How its members become one policy.
     #[must_use]
@@ -88,18 +109,12 @@ impl Config {
     #[must_use]
     pub fn exchange(&self) -> ExchangeRules {
         let p = &self.raw.population;
-        let gene = |name: &raw::GeneName| match name {
-            raw::GeneName::LearningRate => Gene::LearningRate,
-            raw::GeneName::EntropyCoefficient => Gene::EntropyCoefficient,
-            raw::GeneName::ClipRange => Gene::ClipRange,
-            raw::GeneName::ValueCoefficient => Gene::ValueCoefficient,
-        };
         ExchangeRules {
             every: p.exchange_every,
             share: p.exchange_share,
             factor: p.exchange_factor,
             spread: p.initial_spread,
-            genes: p.explore.iter().map(gene).collect(),
+            genes: p.explore.iter().copied().map(gene).collect(),
             seed: self.raw.run.seed,
         }
     }

@@ -215,7 +215,7 @@ pub struct RawCrossValidation {
     pub n_groups: usize,
     /// Groups that are tested at a time; another is set aside to choose weights by.
     pub n_test_groups: usize,
-    /// Bars after what is set aside that are not learned from, beside `windows.purge_bars`: as many as the longest indicator looks back.
+    /// Bars after what is set aside that are not learned from, beside `windows.purge_bars`; as many as the features look back at least.
     #[schemars(extend("unit" = "bars"))]
     pub embargo_bars: u32,
 }

@@ -281,6 +281,9 @@ pub(super) fn check_ppo(raw: &RawConfig) -> Result<(), ConfigError> {
 
 /// Numbers so large that they can only be a slip, and would overflow.
 pub(super) fn bounded(raw: &RawConfig) -> Result<(), ConfigError> {
+    let name = &raw.run.name;
+    let is_name = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0', '\n']);
+    require(is_name, "run.name", format!("'{name}'"), "the name of a folder, without slashes")?;
     let (windows, walk, ppo) = (&raw.windows, &raw.walk_forward, &raw.ppo);
     for (field, value, most) in [
         ("windows.purge_bars", u64::from(windows.purge_bars), 1_000_000),

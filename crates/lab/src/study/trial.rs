@@ -12,6 +12,7 @@ use crate::backtest::backtest_window;
 use crate::config::Config;
 use crate::error::LabError;
 use crate::market::Market;
+use crate::member::Look;
 use crate::run::Machine;
 use crate::train::{Observer, Progress, Training, train};
 
@@ -157,8 +158,8 @@ struct Watch<'a, 'b> {
     objective: Objective,
     /// Values of the members before.
     finished: Vec<f64>,
-    /// The best so far.
-    best: Option<f64>,
+    /// The look whose weights would be chosen so far.
+    best: Option<Look>,
     stop: &'a AtomicBool,
     report: &'a mut Report<'b>,
     pruned: bool,
@@ -167,15 +168,15 @@ struct Watch<'a, 'b> {
 impl Observer for Watch<'_, '_> {
     fn update(&mut self, progress: &Progress) -> Result<bool, LabError> {
         if let Some(look) = &progress.validation {
-            let value = match self.objective {
-                Objective::ValidationSharpe => look.sharpe,
-                Objective::ValidationReturn => look.total_return,
-                Objective::ValidationDrawdown => look.drawdown,
-            };
-            let loss = |value: f64| self.objective.direction().loss(value);
-            let best = self.best.filter(|best| loss(*best) <= loss(value)).unwrap_or(value);
+            // What counts in the end is the look whose weights are chosen, not the look that flatters the objective.
+            let best = self.best.filter(|best| best.score >= look.score).unwrap_or(*look);
             self.best = Some(best);
-            let scores = self.finished.iter().copied().chain([best]).collect();
+            let value = match self.objective {
+                Objective::ValidationSharpe => best.sharpe,
+                Objective::ValidationReturn => best.total_return,
+                Objective::ValidationDrawdown => best.drawdown,
+            };
+            let scores = self.finished.iter().copied().chain([value]).collect();
             // The last report of a training that is done ends nothing.
             let done = progress.steps >= progress.total_steps;
             self.pruned = (self.report)(median(scores))? && !done;

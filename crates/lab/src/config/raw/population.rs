@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawPopulation {
-    /// Members; the n-th trains under `run.seed` + n as a run of its own would. More than one act as an ensemble.
+    /// Members; they train under `run.seed`, `run.seed` + 1 and so on, each as a run of its own would. More than one act as an ensemble.
     pub size: usize,
     /// Updates between exchanges, in which the worst members by validation copy the best and change their settings
     /// (population-based training); 0 for none. A multiple of `ppo.validate_every`.
