@@ -84,3 +84,70 @@ fn parts_add_up_to_the_whole() {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/windows/btc.toml");
     works(path, &["evaluate", "latest", "--by", "windows", "--windows", shipped.to_str().unwrap()]);
 }
+
+/// Over runs every part has each run's own value, and the middle of them.
+#[test]
+fn parts_are_spread_over_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    std::fs::write(path.join("small.toml"), include_str!("fixtures/small.toml")).unwrap();
+    works(path, &["train", "small.toml", "--quiet", "--seeds", "3", "--set", "ppo.total_steps=16384"]);
+    let entries = || std::fs::read_dir(path.join("runs")).unwrap().map(|e| e.unwrap().path());
+    let summary = entries().find(|p| p.to_string_lossy().ends_with("-seeds.json")).unwrap();
+    let summary = summary.to_str().unwrap().to_owned();
+    let runs: Vec<String> = json(Path::new(&summary))["runs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r.as_str().unwrap().to_owned())
+        .collect();
+    let text = works(path, &["evaluate", &summary, "--by", "regime"]);
+    assert!(text.contains("Over 3 runs") && text.contains("no verdict"), "{text}");
+    let named: Vec<&str> = runs.iter().map(String::as_str).collect();
+    assert_eq!(text, works(path, &[&["evaluate"], &named[..], &["--by", "regime"]].concat()));
+    let over = json(&path.join("runs").join(&runs[0]).join("by-regime-over-3-runs.json"));
+    let alone: Vec<Value> = runs
+        .iter()
+        .map(|run| {
+            works(path, &["evaluate", run, "--by", "regime"]);
+            json(&path.join("runs").join(run).join("by-regime.json"))
+        })
+        .collect();
+    for (index, part) in over["parts"].as_array().unwrap().iter().enumerate() {
+        let mut own: Vec<f64> = alone.iter().map(|a| a[index]["earned"].as_f64().unwrap()).collect();
+        assert_eq!(alone[0][index]["name"], part["name"]);
+        let told: Vec<f64> =
+            part["earned"]["values"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+        assert_eq!(told, own);
+        own.sort_by(f64::total_cmp);
+        // Of three values the interquartile mean gives the middle one's weight to it alone, as scipy's trim_mean does.
+        let estimate = &part["earned"]["estimate"];
+        let (mean, low, high) = (
+            estimate["mean"].as_f64().unwrap(),
+            estimate["low"].as_f64().unwrap(),
+            estimate["high"].as_f64().unwrap(),
+        );
+        assert!(low <= mean && mean <= high && own[0] <= low && high <= own[2], "{part}");
+    }
+    let error = |args: &[&str]| {
+        let output = cambist(path, &[&["evaluate"], args].concat());
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert!(error(&named).contains("several need --by"));
+    assert!(error(&[&named[..], &["--by", "member"]].concat()).contains("look at one run: 3 were named"));
+    works(
+        path,
+        &[
+            "train",
+            "small.toml",
+            "--quiet",
+            "--set",
+            "ppo.total_steps=2048",
+            "--set",
+            "windows.test_until=\"2021-05-01\"",
+        ],
+    );
+    assert!(error(&[&runs[0], "latest", "--by", "regime"]).contains("test window"));
+    assert!(error(&["none-seeds.json", "--by", "regime"]).contains("none-seeds.json"));
+}

@@ -236,8 +236,10 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 #[derive(Debug, Args)]
 pub(crate) struct EvaluateArgs {
-    /// A run: its name, the beginning of it, its path, or `latest`.
-    pub(crate) run: String,
+    /// A run: its name, the beginning of it, its path, or `latest`. With --by regime or windows several runs, or the
+    /// NAME-seeds.json of `train --seeds`: then their spread.
+    #[arg(required = true, value_name = "RUN", num_args = 1..)]
+    pub(crate) runs: Vec<String>,
     /// train, validation or test.
     #[arg(long, default_value = "test")]
     pub(crate) window: String,

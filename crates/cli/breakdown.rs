@@ -1,13 +1,17 @@
 //! `cambist evaluate --by`.
 
 use cambist_lab::breakdown::{Judged, Part, StressRow, read_windows};
+use cambist_lab::run::{Machine, find};
+use cambist_lab::spread::{PartSpread, Spread, named, one_test, over_runs};
 
 use crate::args::{By, EvaluateArgs, MachineArgs};
 use crate::{ensemble, output, table};
 
 pub(crate) fn run(args: &EvaluateArgs, by: By, machine: &MachineArgs) -> anyhow::Result<()> {
     let machine = machine.machine();
-    let folder = cambist_lab::run::find(&machine, &args.run)?;
+    let names = args.runs.iter().map(|wanted| named(wanted)).collect::<Result<Vec<_>, _>>()?.concat();
+    let [run] = &names[..] else { return spread(args, by, &names, &machine) };
+    let folder = find(&machine, run)?;
     let judged = Judged::open(&folder, &machine)?;
     let span = judged.test();
     match by {
@@ -53,6 +57,60 @@ pub(crate) fn run(args: &EvaluateArgs, by: By, machine: &MachineArgs) -> anyhow:
             rows => output::line(&stress("money", &rows)),
         }
     }
+    Ok(())
+}
+
+/// Parts of history over several runs.
+fn spread(args: &EvaluateArgs, by: By, names: &[String], machine: &Machine) -> anyhow::Result<()> {
+    anyhow::ensure!(!names.is_empty(), "no run was trained to the end there");
+    anyhow::ensure!(
+        by != By::Member && !args.stress && !args.capacity,
+        "--by member, --stress and --capacity look at one run: {} were named",
+        names.len()
+    );
+    let open = |name: &String| Judged::open(&find(machine, name)?, machine);
+    let runs = names.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    let test = one_test(&runs)?;
+    let parts = match by {
+        By::Windows => {
+            let windows = read_windows(&args.windows)?;
+            runs.iter().map(|run| Ok(run.by_windows(&windows)?.0)).collect::<anyhow::Result<Vec<_>>>()?
+        }
+        _ => runs.iter().map(|run| Ok(run.by_regime(test)?.0)).collect::<anyhow::Result<Vec<_>>>()?,
+    };
+    let over = over_runs(&parts);
+    let n = runs.len();
+    output::line(&format!("Over {n} runs, interquartile means with their 95 % intervals over runs:"));
+    let head = [
+        "", "bars", "seen in", "hold", "earned", "from, to", "Sharpe", "from, to", "exposure", "alpha",
+        "from, to",
+    ];
+    let interval = |s: &Spread, shown: fn(f64) -> String| {
+        format!("{}, {}", shown(s.estimate.low), shown(s.estimate.high))
+    };
+    let row = |part: &PartSpread| {
+        vec![
+            part.name.clone(),
+            part.bars.to_string(),
+            part.seen.to_owned(),
+            percent(part.hold),
+            percent(part.earned.estimate.mean),
+            interval(&part.earned, percent),
+            number(part.sharpe.estimate.mean),
+            interval(&part.sharpe, number),
+            percent(part.exposure.estimate.mean),
+            percent(part.alpha.estimate.mean),
+            interval(&part.alpha, percent),
+        ]
+    };
+    output::line(&table::text(&head.map(str::to_owned), &over.iter().map(row).collect::<Vec<_>>()));
+    if n < 5 {
+        output::line("Fewer than five runs are no verdict on the method.");
+    }
+    let file = format!("by-{}-over-{n}-runs.json", if by == By::Windows { "windows" } else { "regime" });
+    let kept = serde_json::json!({ "runs": names, "parts": over });
+    let path = find(machine, &names[0])?.write(&file, &serde_json::to_string_pretty(&kept)?)?;
+    output::line(&format!("written  {}", path.display()));
     Ok(())
 }
 

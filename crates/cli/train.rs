@@ -151,7 +151,10 @@ fn under_seeds(
 pub(crate) fn evaluate(args: &EvaluateArgs, machine: &MachineArgs) -> anyhow::Result<()> {
     let machine = machine.machine();
     let window: Window = args.window.parse()?;
-    let folder = find(&machine, &args.run)?;
+    let [run] = &args.runs[..] else {
+        anyhow::bail!("{} runs were named: several need --by regime or --by windows", args.runs.len());
+    };
+    let folder = find(&machine, run)?;
     let judgement = judge(&folder, window, &machine, &SystemClock::start())?;
     if args.json {
         output::line(&serde_json::to_string(&judgement)?);

@@ -115,6 +115,12 @@ impl Judged {
         Ok([hold, calm])
     }
 
+    /// Fingerprint of its bars.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.artefact.data_fingerprint
+    }
+
     /// The test window.
     #[must_use]
     pub fn test(&self) -> Span {

@@ -27,6 +27,7 @@ pub mod regime;
 pub mod run;
 pub mod runs;
 pub mod seeds;
+pub mod spread;
 mod stress;
 pub mod study;
 pub mod sweep;
