@@ -354,26 +354,76 @@ fn finer_bars_decide_what_a_bar_leaves_open() {
     };
     let synth = ["data", "synth", "regime", "--symbol", "MADE", "--timeframe", "15m", "--bars", "60000"];
     run(&[&synth[..], &["--start", "2020-01-01"]].concat());
-    let outcome = |fills: &str| {
-        let fills = format!("broker.fills_by={fills}");
+    let lived_by = |fills: &str, ranges: &str| {
         let sets = [
-            "data.symbol=MADE",
-            "data.venue=",
-            "data.stored_timeframe=15m",
-            "broker.spread=fixed",
-            "broker.spread_ticks=3",
-            "broker.slippage_ticks=1",
-            "broker.stop_loss_atr=1",
-            "broker.take_profit_atr=1",
-            fills.as_str(),
+            "data.symbol=MADE".to_owned(),
+            "data.venue=".to_owned(),
+            "data.stored_timeframe=15m".to_owned(),
+            "broker.spread=fixed".to_owned(),
+            "broker.spread_ticks=3".to_owned(),
+            // Nothing that depends on a bar's own volume or deviation.
+            "broker.slippage_ticks=1".to_owned(),
+            "broker.slippage_volatility=0.0".to_owned(),
+            "broker.impact_temporary=0.0".to_owned(),
+            "broker.impact_permanent=0.0".to_owned(),
+            "broker.participation=0.0".to_owned(),
+            "broker.latency_ms=0".to_owned(),
+            format!("broker.stop_loss_atr={ranges}"),
+            format!("broker.take_profit_atr={ranges}"),
+            format!("broker.fills_by={fills}"),
+            "windows.train_until=2021-01-01".to_owned(),
+            "windows.validation_until=2021-03-01".to_owned(),
+            "windows.test_until=".to_owned(),
         ];
-        let mut args =
-            vec!["backtest", "configs/btc_broker.toml", "--rule", "momentum", "--grid", "n=5", "--json"];
-        sets.iter().for_each(|set| args.extend(["--set", set]));
-        let row: serde_json::Value = serde_json::from_str(run(&args).lines().next().unwrap()).unwrap();
-        row["return"].as_f64().unwrap()
+        let layers = Layers::read(Some(Path::new("configs/btc_broker.toml")), &sets).unwrap();
+        let config = Config::validate(layers.resolve().unwrap()).unwrap();
+        let market = Market::prepare(&config, &data).unwrap();
+        let seen = course(&spec(&config, &market), 4000);
+        seen.into_iter().map(|(equity, _)| equity).collect::<Vec<f64>>()
     };
-    let (own, stored) = (outcome("own"), outcome("stored"));
-    // Of two levels in one bar the worse is taken; finer bars know better.
-    assert!(stored > own, "{stored} by quarters of an hour, {own} by hours");
+    // Stops and targets that no bar reaches: who decides what a bar leaves open decides nothing.
+    let (own, stored) = (lived_by("own", "500"), lived_by("stored", "500"));
+    let apart = own.iter().zip(&stored).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    assert!(apart < 1e-6 * own[0], "{apart}");
+    // Both within reach of one bar: of the two the worse is taken, where finer bars know better.
+    let (own, stored) = (lived_by("own", "0.4"), lived_by("stored", "0.4"));
+    let first = (0..4000).find(|&bar| (own[bar] - stored[bar]).abs() > 1e-6 * own[0]).unwrap();
+    assert!(stored[first] > own[first], "{} by quarters of an hour, {} by hours", stored[first], own[first]);
+}
+
+/// What could only be refused order by order is refused at once, with the rule's number and the value; what is refused on the way is
+/// counted and said.
+#[test]
+fn sizes_and_stops_that_no_broker_takes_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/reference_broker.toml");
+    let train = |sets: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cambist"));
+        command.arg("train").arg(&reference).args([
+            "--set",
+            "ppo.total_steps=16384",
+            "--set",
+            "ppo.n_envs=16",
+        ]);
+        command.args(["--set", "ppo.horizon=64", "--set", "ppo.minibatch_size=256"]).current_dir(&folder);
+        for set in sets {
+            command.args(["--set", set]);
+        }
+        command.output().unwrap()
+    };
+    let fixed = "broker.sizing=fixed_lots";
+    for (sets, wanted) in [
+        (&[fixed, "broker.size=0.015"][..], ["broker.size is 0.015", "rule 1"]),
+        (&[fixed, "broker.size=0.001"], ["broker.size is 0.001", "rule 1"]),
+        (&[fixed, "broker.size=20000"], ["broker.size is 20000", "rule 1"]),
+        (
+            &["broker.stop_loss_atr=2.0", "broker.stops_level=10000000"],
+            ["broker.stop_loss_atr is 2", "rule 3"],
+        ),
+    ] {
+        let output = train(sets);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{sets:?}");
+        assert!(wanted.iter().all(|w| said.contains(w)) && said.trim_end().lines().count() == 1, "{said}");
+    }
 }

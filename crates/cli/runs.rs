@@ -47,7 +47,10 @@ pub(crate) fn run(command: &RunsCommand, machine: &MachineArgs) -> anyhow::Resul
                 })
                 .collect();
             if rows.is_empty() {
-                output::line("no runs; `cambist train` makes one");
+                let none = "no runs; `cambist train` makes one";
+                let all = list(&machine, &Filter { deleted: true, ..Filter::default() })?.len();
+                let fits = format!("none of {all} runs fits");
+                output::line(if all == 0 { none } else { &fits });
             } else {
                 output::line(&table::with_notes(&head.map(str::to_owned), &rows));
             }

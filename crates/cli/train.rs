@@ -109,6 +109,12 @@ fn finished(args: &TrainArgs, outcome: &Outcome) -> anyhow::Result<ExitCode> {
             "Outages left {blind} of all {n_bars} bars without features: the account is flat until they are warm again."
         ));
     }
+    let (refused, why) = &outcome.refused;
+    if *refused > 0 {
+        output::line(&format!(
+            "The broker refused {refused} of the policy's orders on the test; the last by {why}."
+        ));
+    }
     output::line(&outcome.judgement.verdict.sentence);
     output::line("One seed is no verdict on the method: `--seeds 5` trains five.");
     output::line(&format!("report   {folder}/report.html"));

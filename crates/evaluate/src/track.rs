@@ -22,6 +22,12 @@ pub struct Track {
     pub traded: Vec<f64>,
     /// Whether the account was liquidated.
     pub ruined: bool,
+    /// Orders that the broker refused.
+    #[serde(default)]
+    pub refused: u64,
+    /// Why the last of them was.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub refusal: String,
 }
 
 impl Track {
@@ -61,5 +67,9 @@ impl Track {
         self.costs.extend(next.costs[skip..].iter().map(|c| costs + c * factor));
         self.traded.extend(next.traded[skip..].iter().map(|t| traded + t * factor));
         self.ruined |= next.ruined;
+        self.refused += next.refused;
+        if !next.refusal.is_empty() {
+            self.refusal.clone_from(&next.refusal);
+        }
     }
 }

@@ -96,6 +96,8 @@ fn track(name: &str, equity: Vec<f64>) -> Track {
         traded: (0..n).map(|i| i as f64).collect(),
         equity,
         ruined: false,
+        refused: 0,
+        refusal: String::new(),
     }
 }
 

@@ -360,7 +360,9 @@ impl BrokerState {
         if !(lots.minimum..=lots.maximum).contains(&ticket.steps) {
             let (steps, minimum, maximum) = (ticket.steps, lots.minimum, lots.maximum);
             // What is left of a position may be less than an order's least volume.
-            if !(1..minimum).contains(&steps) || self.account.steps(i).abs() != steps {
+            let closes = ticket.closes.and_then(|id| self.account.holdings().iter().find(|h| h.id == id));
+            let left = closes.map_or_else(|| self.account.steps(i).abs(), |holding| holding.steps.abs());
+            if !(1..minimum).contains(&steps) || left != steps {
                 return Err(Refused::Volume { steps, minimum, maximum });
             }
         }

@@ -35,6 +35,8 @@ pub fn backtest(
         costs: Vec::new(),
         traded: Vec::new(),
         ruined: false,
+        refused: 0,
+        refusal: String::new(),
     };
     let first = env.snapshot(0);
     watch(&first);
@@ -48,6 +50,9 @@ pub fn backtest(
         note(&mut track, tape, &snapshot);
     }
     track.ruined = storage.ends[0] == End::Terminated;
+    let refusals = env.refusals(0);
+    track.refused = refusals.n;
+    track.refusal = refusals.last.map_or_else(String::new, |reason| reason.to_string());
     // What is left of a ruined account stays as it is to the window's end, so that every track covers the same bars.
     let last = env.snapshot(0);
     for row in last.row + 1..env.rows().end {

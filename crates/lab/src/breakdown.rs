@@ -24,7 +24,7 @@ use crate::ensemble::MemberRecord;
 use crate::error::LabError;
 use crate::market::{Market, Regimes};
 use crate::run::Machine;
-use crate::stress::{dearer, waits, wider};
+use crate::stress::{dearer, waits, wider, with_lots};
 
 /// What one part of history did.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -297,8 +297,11 @@ impl Judged {
         let rows = self.market.rows("window", "the window", span)?;
         (0..6)
             .map(|power| {
-                let cash = self.config.initial_cash() * 10f64.powi(power);
-                let mut env = self.market.once_with(&self.config, &self.normaliser, rows.clone(), cash)?;
+                let times = 10f64.powi(power);
+                let cash = self.config.initial_cash() * times;
+                let market =
+                    Market { execution: with_lots(&self.market.execution, times), ..self.market.clone() };
+                let mut env = market.once_with(&self.config, &self.normaliser, rows.clone(), cash)?;
                 let mode = self.artefact.action_mode;
                 let track = crate::backtest::backtest_policy(
                     &mut env,

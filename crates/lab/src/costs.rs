@@ -181,6 +181,9 @@ fn round_trip(full: &FullExecution, steps: i64, row: usize, rate: f64) -> Result
     broker.on(0, &MarketEvent::Bar(bar), &mut log);
     for signed in [steps, -steps] {
         let held = broker.account().steps(0);
+        if signed < 0 && held == 0 {
+            return Err(LabError::NothingFilled { at: now.to_string() });
+        }
         let signed = if signed < 0 { -held } else { signed };
         let position = Position { now, priced_at: now, equity: 1e15, steps: held, step_value: 1.0 };
         let mut ticket = Ticket::market(0, signed);

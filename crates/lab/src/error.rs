@@ -187,6 +187,14 @@ pub enum LabError {
         /// Where they end.
         last: String,
     },
+    /// A bar too thin for the smallest order.
+    #[error(
+        "rule 9: the share of the volume of the bar at {at} that an order may take is less than a lot step, so nothing fills"
+    )]
+    NothingFilled {
+        /// The bar.
+        at: String,
+    },
     /// A value cannot be written as JSON.
     #[error("cannot be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -223,6 +231,16 @@ pub enum LabError {
         artefact: String,
         /// What is here.
         here: String,
+    },
+    /// A field that no run has.
+    #[error(
+        "none of the {n} runs has a field '{field}': write name, experiment, market, status, seed, a metric such as sharpe, or a field of the config such as ppo.gamma"
+    )]
+    UnknownField {
+        /// What was written.
+        field: String,
+        /// Runs there are.
+        n: usize,
     },
     /// A run of another kind.
     #[error("{run} is not of that kind: go on with `cambist {command} --resume {run}`")]

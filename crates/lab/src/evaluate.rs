@@ -73,7 +73,7 @@ pub(crate) fn judge_and_report(
     judging.folder.write(&format!("report{}.html", judging.suffix), &page)?;
     let json = serde_json::json!({ "heading": heading, "judgement": judgement, "tracks": tracks });
     judging.folder.write(&format!("report{}.json", judging.suffix), &json.to_string())?;
-    let judged_event = serde_json::json!({ "window": judging.window, "verdict": judgement.verdict, "trials": judgement.trials });
+    let judged_event = serde_json::json!({ "window": judging.window, "verdict": judgement.verdict, "trials": judgement.trials, "refused": policy.refused, "refusal": policy.refusal });
     judging.folder.log(clock.now(), "judged", &judged_event)?;
     Ok(judgement)
 }

@@ -12,6 +12,7 @@ use cambist_execution::{BrokerRules, Engine, Funding, Listing, bar_events};
 use cambist_market::{Execution, FinerBars, FullExecution};
 use cambist_risk::{GateLimits, Outlook, SizeRule};
 
+use crate::config::ConfigError;
 use crate::config::{BrokerSetup, Config, Conversion, DataSource, ExecutionSetup};
 use crate::error::LabError;
 
@@ -66,6 +67,7 @@ fn full(
         || setup.target_ranges.is_some()
         || matches!(setup.sizing, SizeRule::VolatilityTarget { .. } | SizeRule::Kelly { .. });
     let outlooks = if looks { outlooks(tape, setup) } else { Vec::new() };
+    stops_are_far_enough(setup, listing.instrument.tick_size, &outlooks)?;
     let rates = rates(config, setup, tape, data)?;
     let rules = BrokerRules { listings: vec![listing], account: setup.account, seed: config.raw.run.seed };
     Ok(FullExecution {
@@ -78,6 +80,33 @@ fn full(
         gate: setup.gate,
         ruin_fraction: setup.ruin_fraction,
     })
+}
+
+/// Refuses stops and targets that rule 3 would refuse with most orders: half of the bars' average true ranges are too small for
+/// them.
+fn stops_are_far_enough(setup: &BrokerSetup, tick: f64, outlooks: &[Outlook]) -> Result<(), LabError> {
+    let level = setup.listing.instrument.stops_level;
+    let mut ranges: Vec<f64> = outlooks.iter().map(|o| o.true_range).filter(|range| *range > 0.0).collect();
+    ranges.sort_by(f64::total_cmp);
+    let Some(median) = ranges.get(ranges.len() / 2) else { return Ok(()) };
+    for (field, ranges) in
+        [("broker.stop_loss_atr", setup.stop_ranges), ("broker.take_profit_atr", setup.target_ranges)]
+    {
+        let Some(ranges) = ranges else { continue };
+        let ticks = ranges * median / tick;
+        if ticks < level as f64 {
+            return Err(LabError::Config(ConfigError::Value {
+                field,
+                value: ranges.to_string(),
+                expected: format!(
+                    "at least {:.2}: it lies {ticks:.0} ticks from the price in the median, and broker.stops_level is {level} (rule 3), \
+                     so that most orders would be refused",
+                    level as f64 * tick / median
+                ),
+            }));
+        }
+    }
+    Ok(())
 }
 
 /// Events of `finer`, by the bars of `tape` they lie in.

@@ -28,6 +28,8 @@ pub struct Outcome {
     pub blind: (usize, usize),
     /// Members of its policy.
     pub n_members: usize,
+    /// The policy's orders that the broker refused, and why the last of them was.
+    pub refused: (u64, String),
 }
 
 /// A trained run that is to be judged.
@@ -70,6 +72,7 @@ impl Outcome {
             folds: scorecards(tracks).into_iter().collect(),
             blind: (market.n_blind(config.decision.window), market.tape.len()),
             n_members,
+            refused: tracks.first().map_or((0, String::new()), |own| (own.refused, own.refusal.clone())),
         })
     }
 

@@ -58,7 +58,7 @@ impl std::str::FromStr for Condition {
         let found = operators.iter().find_map(|(sign, operator)| Some((text.split_once(sign)?, *operator)));
         let ((field, value), operator) = found.ok_or_else(|| LabError::Filter(text.to_owned()))?;
         let (field, value) = (field.trim().to_owned(), value.trim().to_owned());
-        if field.is_empty() || value.is_empty() {
+        if field.is_empty() || value.is_empty() || value.starts_with(['=', '<', '>']) {
             return Err(LabError::Filter(text.to_owned()));
         }
         Ok(Self { field, operator, value })
@@ -114,7 +114,14 @@ pub fn list(machine: &Machine, filter: &Filter) -> Result<Vec<RunRecord>, LabErr
             && filter.conditions.iter().all(|condition| condition.holds(run))
             && filter.tags.iter().all(|tag| run.tags.contains(tag))
     };
-    Ok(machine.registry(&machine.runs)?.runs()?.into_iter().filter(fits).collect())
+    let all = machine.registry(&machine.runs)?.runs()?;
+    for condition in &filter.conditions {
+        // A field that no run has is a slip, not a filter that lets nothing through.
+        if !all.is_empty() && all.iter().all(|run| lookup(run, &condition.field).is_none()) {
+            return Err(LabError::UnknownField { field: condition.field.clone(), n: all.len() });
+        }
+    }
+    Ok(all.into_iter().filter(fits).collect())
 }
 
 /// The run called `wanted`: its name, the beginning of one name alone, or `latest`.

@@ -6,6 +6,7 @@ use cambist_core::{BarEvent, BasisPoints};
 use cambist_decide::TicketRules;
 use cambist_execution::{Engine, Latency};
 use cambist_market::{Execution, FullExecution};
+use cambist_risk::SizeRule;
 
 /// The same execution with costs `costs` times and latency `delay` times as high.
 pub(crate) fn dearer(execution: &Execution, costs: f64, delay: u32) -> Execution {
@@ -45,6 +46,18 @@ pub(crate) fn wider(execution: &Execution, times: f64) -> Execution {
             let events = full.events.iter().map(|event| widened(event, times)).collect();
             Execution::Full(Arc::new(FullExecution { events, ..full.as_ref().clone() }))
         }
+    }
+}
+
+/// `execution` with fixed lots `times` as many; other sizes follow the money by themselves.
+pub(crate) fn with_lots(execution: &Execution, times: f64) -> Execution {
+    match execution {
+        Execution::Full(full) => {
+            let SizeRule::FixedLots(lots) = full.tickets.sizing else { return execution.clone() };
+            let tickets = TicketRules { sizing: SizeRule::FixedLots(lots * times), ..full.tickets };
+            Execution::Full(Arc::new(FullExecution { tickets, ..full.as_ref().clone() }))
+        }
+        Execution::Short(engine) => Execution::Short(*engine),
     }
 }
 

@@ -161,6 +161,28 @@ impl RegimeModel {
         }
     }
 
+    /// Refuses a request that asks for another model: of another kind, on other bars, or with another number of states.
+    ///
+    /// # Errors
+    /// What differs.
+    pub fn answers(&self, request: &RegimeRequest) -> Result<(), RegimeError> {
+        let kind = match self.law {
+            Law::Rules(_) => RegimeKind::Rules,
+            Law::Hmm(_) => RegimeKind::Hmm,
+            Law::Changes(_) => RegimeKind::Changes,
+        };
+        let states = if request.kind == RegimeKind::Hmm { request.n_states } else { self.names.len() };
+        let here = [
+            ("kind", format!("{kind:?}"), format!("{:?}", request.kind)),
+            ("timeframe", self.timeframe.clone(), request.timeframe.to_string()),
+            ("number of states", self.names.len().to_string(), states.to_string()),
+        ];
+        match here.into_iter().find(|(_, model, here)| model != here) {
+            Some((field, model, here)) => Err(RegimeError::Mismatch { field, model, here }),
+            None => Ok(()),
+        }
+    }
+
     /// Refuses bars other than those it was made for.
     ///
     /// # Errors

@@ -504,6 +504,23 @@ impl Storage {
 /// The user attribute of a study that says what it asks.
 const SPEC: &str = "cambist:spec";
 
+/// Names of what differs between two lists of things that have names.
+fn named(kept: &Value, here: &Value) -> Vec<String> {
+    fn list(value: &Value) -> Option<&Vec<Value>> {
+        match value {
+            Value::Object(one) if one.len() == 1 => one.values().next()?.as_array(),
+            value => value.as_array(),
+        }
+    }
+    let (Some(kept), Some(here)) = (list(kept), list(here)) else { return Vec::new() };
+    let name = |one: &Value| one.get("name").and_then(Value::as_str).map(str::to_owned);
+    let differs = |one: &&Value, others: &[Value]| !others.contains(one);
+    let own = kept.iter().filter(|one| differs(one, here)).filter_map(name);
+    let names: std::collections::BTreeSet<String> =
+        own.chain(here.iter().filter(|one| differs(one, kept)).filter_map(name)).collect();
+    names.into_iter().collect()
+}
+
 /// Fields that differ.
 fn differing(kept: &Value, here: &Value) -> Vec<String> {
     match (kept, here) {
@@ -513,7 +530,15 @@ fn differing(kept: &Value, here: &Value) -> Vec<String> {
             names
                 .into_iter()
                 .filter(|name| kept.get(*name).unwrap_or(null) != here.get(*name).unwrap_or(null))
-                .map(|name| format!("{name} differs"))
+                .map(|name| {
+                    let (a, b) = (kept.get(name).unwrap_or(null), here.get(name).unwrap_or(null));
+                    let parameters = named(a, b);
+                    if parameters.is_empty() {
+                        format!("{name} is {a} there and {b} here")
+                    } else {
+                        format!("{name} differs in {}", parameters.join(", "))
+                    }
+                })
                 .collect()
         }
         _ if kept == here => Vec::new(),

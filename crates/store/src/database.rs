@@ -7,6 +7,7 @@
 
 use std::future::Future;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -126,7 +127,12 @@ pub struct Database {
     pool: AnyPool,
     runtime: Mutex<tokio::runtime::Runtime>,
     patience: Patience,
+    /// Whether somebody waited for it in vain.
+    gone: AtomicBool,
 }
+
+/// How long one try to get a connection takes at most.
+const ACQUIRE: Duration = Duration::from_secs(5);
 
 impl Database {
     /// Opens or creates the SQLite database at `path` and applies those of `migrations` (in order, each once) it lacks.
@@ -187,7 +193,7 @@ impl Database {
         let migrator = Migrator::with_migrations(steps.collect());
         let options = AnyPoolOptions::new()
             .max_connections(1)
-            .acquire_timeout(Duration::from_secs(5))
+            .acquire_timeout(ACQUIRE)
             .after_connect(move |connection, _| Box::pin(prepare(connection, dialect)));
         let guard = runtime.enter();
         let pool = options.connect_lazy(url).map_err(|e| failed(Box::new(e)))?;
@@ -197,7 +203,9 @@ impl Database {
             Dialect::Sqlite => Some(alone(Path::new(&place)).map_err(|e| failed(Box::new(e)))?),
             Dialect::Postgres => None,
         };
-        let database = Self { place: place.clone(), dialect, pool, runtime: Mutex::new(runtime), patience };
+        let runtime = Mutex::new(runtime);
+        let gone = AtomicBool::new(false);
+        let database = Self { place: place.clone(), dialect, pool, runtime, patience, gone };
         match dialect {
             Dialect::Postgres => database.wait()?,
             Dialect::Sqlite => {
@@ -205,7 +213,10 @@ impl Database {
                 opened.map_err(|e| failed(Box::new(e)))?;
             }
         }
-        database.block_on(migrator.run(&database.pool)).map_err(|e| failed(Box::new(e)))?;
+        // Who makes its tables otherwise has no say in those that others migrate.
+        if !migrations.is_empty() {
+            database.block_on(migrator.run(&database.pool)).map_err(|e| failed(Box::new(e)))?;
+        }
         Ok(database)
     }
 
@@ -239,15 +250,23 @@ impl Database {
         loop {
             // A connection taken from the pool has answered a ping.
             let source = match self.block_on(async { self.pool.acquire().await.map(drop) }) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.gone.store(false, Ordering::Relaxed);
+                    return Ok(());
+                }
                 Err(source) => source,
             };
+            if matches!(source, sqlx::Error::PoolTimedOut) {
+                waited += ACQUIRE;
+            }
             // A server that answers no will say it again; one that starts or stops will not.
             let said = |e: &dyn sqlx::error::DatabaseError| !e.code().is_some_and(|c| c.starts_with("57P0"));
             if matches!(&source, sqlx::Error::Database(error) if said(error.as_ref())) {
                 return Err(DatabaseError::Open { place: self.place.clone(), source: Box::new(source) });
             }
-            if waited >= all {
+            // Who has waited in vain once does not wait again.
+            if waited >= all || self.gone.swap(false, Ordering::Relaxed) {
+                self.gone.store(true, Ordering::Relaxed);
                 let place = self.place.clone();
                 return Err(DatabaseError::Away { place, seconds: waited.as_secs(), source });
             }

@@ -6,7 +6,9 @@ use cambist_core::{BarEvent, MarketEvent, MarketTape, Ticket, UnixNanos};
 use cambist_decide::{
     AccountView, DecisionPath, Gate, GateLimits, Outlook, Position, QuoteView, TicketRules,
 };
-use cambist_execution::{Account, Approved, BarPrices, Broker, BrokerRules, CostSplit, Engine, Ledger};
+use cambist_execution::{
+    Account, Approved, BarPrices, Broker, BrokerRules, CostSplit, Engine, Ledger, Refused,
+};
 use serde::{Deserialize, Serialize};
 
 /// Everything the full model of a single instrument needs, one copy for every environment.
@@ -56,6 +58,31 @@ pub(crate) struct Client {
     pub(crate) gate: Gate,
     /// What the last order is to lead to, while it is under way.
     pub(crate) goal: Option<Goal>,
+    /// What the broker refused since the episode began. No part of what an account goes on from.
+    pub(crate) refusals: Refusals,
+}
+
+/// Orders that were refused.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Refusals {
+    /// How many.
+    pub n: u64,
+    /// Why the last one was.
+    pub last: Option<Refused>,
+}
+
+impl Refusals {
+    /// Whether an order was taken; why not is noted.
+    fn taken(&mut self, outcome: Result<u64, Refused>) -> bool {
+        match outcome {
+            Ok(_) => true,
+            Err(reason) => {
+                self.n += 1;
+                self.last = Some(reason);
+                false
+            }
+        }
+    }
 }
 
 /// Where an order leads.
@@ -78,9 +105,9 @@ impl Goal {
 
 /// Sends `ticket`: in a hedging account first what closes the positions it is against, oldest first, then what is left
 /// of it. Returns whether any of it was taken.
-fn submit(broker: &mut Broker, ticket: Approved<Ticket>, now: UnixNanos) -> bool {
+fn submit(broker: &mut Broker, ticket: Approved<Ticket>, now: UnixNanos, refusals: &mut Refusals) -> bool {
     if broker.rules().account.books == cambist_execution::Books::Netting {
-        return broker.submit(ticket, now).is_ok();
+        return refusals.taken(broker.submit(ticket, now));
     }
     let mut left = ticket.get().steps;
     let sign = ticket.get().side.sign();
@@ -95,10 +122,10 @@ fn submit(broker: &mut Broker, ticket: Approved<Ticket>, now: UnixNanos) -> bool
     for (id, held) in against {
         let part = ticket.part(held.min(left), Some(id));
         left -= held.min(left);
-        taken |= part.is_some_and(|part| broker.submit(part, now).is_ok());
+        taken |= part.is_some_and(|part| refusals.taken(broker.submit(part, now)));
     }
     let rest = ticket.part(left, None);
-    taken | rest.is_some_and(|rest| broker.submit(rest, now).is_ok())
+    taken | rest.is_some_and(|rest| refusals.taken(broker.submit(rest, now)))
 }
 
 /// The books of one environment, with how they are kept.
@@ -125,6 +152,7 @@ impl Execution {
                 broker: Broker::new(Arc::clone(&full.rules), cash),
                 gate: Gate::new(full.gate),
                 goal: None,
+                refusals: Refusals::default(),
             })),
         }
     }
@@ -155,9 +183,9 @@ impl Books {
                 ledger.mark(0, tape.close[row]);
             }
             Self::Full(client) => {
-                let Client { full, broker, gate, goal } = client.as_mut();
+                let Client { full, broker, gate, goal, refusals } = client.as_mut();
                 broker.reset(cash, luck);
-                (*gate, *goal) = (Gate::new(full.gate), None);
+                (*gate, *goal, *refusals) = (Gate::new(full.gate), None, Refusals::default());
                 full.rate(broker, row);
                 broker.on(0, &MarketEvent::Bar(full.events[row]), &mut ());
             }
@@ -202,6 +230,14 @@ impl Books {
                 }
             }
             Self::Full(client) => client.full.view(&client.broker, held_target),
+        }
+    }
+
+    pub(crate) fn refusals(&self) -> Refusals {
+        match self {
+            // It knows no rules but the limits of the gate.
+            Self::Short(..) => Refusals::default(),
+            Self::Full(client) => client.refusals,
         }
     }
 
@@ -283,7 +319,7 @@ impl FullExecution {
 impl Client {
     #[inline]
     fn live(&mut self, path: &DecisionPath, row: usize, target: f64, view: &AccountView) -> (f64, bool) {
-        let Self { full, broker, gate, goal } = self;
+        let Self { full, broker, gate, goal, refusals } = self;
         let now = full.events[row].close_time;
         // What is under way counts as held, or it would be ordered twice.
         let expected = broker.account().steps(0) + broker.in_flight(0);
@@ -299,7 +335,7 @@ impl Client {
         let ticket = path.ticket(&full.tickets, target, view, quote, &outlook, gate, &position);
         if let Some(ticket) = ticket {
             let signed = ticket.get().side.sign() * ticket.get().steps;
-            if submit(broker, ticket, now) {
+            if submit(broker, ticket, now, refusals) {
                 *goal = Some(Goal { target, wanted: expected + signed, from: (view.held_target, expected) });
             }
         }

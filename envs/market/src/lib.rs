@@ -22,7 +22,7 @@ use cambist_execution::CostSplit;
 use episode::stretches;
 pub use episode::{EpisodeLength, EpisodePlan, Starts};
 use execution::Books;
-pub use execution::{Execution, FinerBars, FullExecution, live_short};
+pub use execution::{Execution, FinerBars, FullExecution, Refusals, live_short};
 use reward::Remembered;
 pub use reward::{OwnReward, Reward};
 
@@ -198,6 +198,15 @@ impl MarketEnv {
             financing: paid.financing,
             traded: paid.traded,
         }
+    }
+
+    /// Orders of environment `index` that its broker refused since its episode began.
+    ///
+    /// # Panics
+    /// When there is no such environment.
+    #[must_use]
+    pub fn refusals(&self, index: usize) -> Refusals {
+        self.courses[index].books.refusals()
     }
 
     fn begin(&mut self, index: usize) {

@@ -87,7 +87,7 @@ pub(super) fn setup(raw: &RawBroker) -> Result<BrokerSetup, ConfigError> {
     Ok(BrokerSetup {
         account: account(raw)?,
         feed: feed(raw)?,
-        sizing: sizing(raw)?,
+        sizing: sizing(raw, &listing.instrument)?,
         stop_ranges: some(raw.stop_loss_atr),
         target_ranges: some(raw.take_profit_atr),
         atr_bars: raw.atr_bars,
@@ -243,12 +243,26 @@ fn feed(raw: &RawBroker) -> Result<FeedRules, ConfigError> {
     Ok(FeedRules { spread, volatility_bars: raw.volatility_bars, lots_per_tick })
 }
 
-fn sizing(raw: &RawBroker) -> Result<SizeRule, ConfigError> {
+fn sizing(raw: &RawBroker, instrument: &Instrument) -> Result<SizeRule, ConfigError> {
     let (size, cap) = (raw.size, raw.max_exposure);
     require(size.is_finite() && size > 0.0, "broker.size", size, "positive")?;
     require(cap.is_finite() && cap > 0.0, "broker.max_exposure", cap, "positive")?;
     Ok(match raw.sizing {
-        SizingName::FixedLots => SizeRule::FixedLots(size),
+        SizingName::FixedLots => {
+            let (lots, [least, most]) = (instrument.lots, [instrument.lots.minimum, instrument.lots.maximum]);
+            let written = decimal(&size.to_string()).and_then(|size| instrument.steps_of(size));
+            let steps = written
+                .or_else(|error| refuse("broker.size", size, format!("on the step (rule 1): {error}")))?;
+            let [least, most] = [least, most].map(|steps| instrument.to_lots(steps));
+            let fits = (lots.minimum..=lots.maximum).contains(&steps);
+            require(
+                fits,
+                "broker.size",
+                size,
+                format!("from {least} to {most} lots, which an order may be (rule 1)"),
+            )?;
+            SizeRule::FixedLots(size)
+        }
         SizingName::FixedFraction => {
             require(size <= cap, "broker.size", size, "at most broker.max_exposure")?;
             require(size <= raw.leverage, "broker.size", size, "at most broker.leverage")?;

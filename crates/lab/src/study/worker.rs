@@ -237,8 +237,8 @@ impl Worker<'_> {
             self.storage.report(&own, step, value)?;
             own.intermediate.insert(step, value);
             let others = self.storage.trials(&self.study)?;
-            // Reports are of the Sharpe ratio, whatever the objective.
-            Ok(self.sweep.pruner.prunes(grace, cambist_search::Direction::Maximize, &own, &others))
+            let direction = self.sweep.objectives[0].direction();
+            Ok(self.sweep.pruner.prunes(grace, direction, &own, &others))
         };
         run_trial(&self.sweep, &config, &market, self.machine, self.clock, halt, &mut report)
     }

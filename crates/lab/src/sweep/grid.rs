@@ -65,6 +65,22 @@ impl std::str::FromStr for Axis {
     }
 }
 
+/// Fields that a rule does not know: it takes any target at once the equity, without stops or limits, as baselines do.
+const WITHOUT_EFFECT: [&str; 12] = [
+    "broker.sizing",
+    "broker.size",
+    "broker.stop_loss_atr",
+    "broker.take_profit_atr",
+    "broker.atr_bars",
+    "broker.max_exposure",
+    "broker.orders_per_hour",
+    "broker.daily_loss",
+    "broker.max_drawdown",
+    "broker.stale_after",
+    "decision.leverage",
+    "decision.dead_band",
+];
+
 impl Grid {
     pub(super) fn new(subject: &Subject, axes: &[Axis]) -> Result<Self, SweepError> {
         let parameters: &[&'static str] = match subject {
@@ -77,6 +93,11 @@ impl Grid {
             let parameters =
                 if parameters.is_empty() { "a policy has none".to_owned() } else { parameters.join(", ") };
             return Err(SweepError::Unknown { name: axis.name.clone(), parameters });
+        }
+        if let Subject::Rule { .. } = subject
+            && let Some(axis) = axes.iter().find(|axis| WITHOUT_EFFECT.contains(&axis.name.as_str()))
+        {
+            return Err(SweepError::WithoutEffect { name: axis.name.clone() });
         }
         if let Some(missing) = parameters.iter().find(|p| !axes.iter().any(|a| a.name == **p)) {
             return Err(SweepError::Missing { missing });

@@ -8,6 +8,14 @@ use super::{Axis, RuleKind};
 /// Why a sweep cannot be.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SweepError {
+    /// An axis along which nothing changes.
+    #[error(
+        "a rule takes any target at once the equity, without stops or limits: {name} has no effect on it; --run tests a policy with them"
+    )]
+    WithoutEffect {
+        /// The axis.
+        name: String,
+    },
     /// No such rule.
     #[error("there is no rule '{name}': choose one of {known}")]
     Rule {
