@@ -427,3 +427,28 @@ fn sizes_and_stops_that_no_broker_takes_are_refused() {
         assert!(wanted.iter().all(|w| said.contains(w)) && said.trim_end().lines().count() == 1, "{said}");
     }
 }
+
+/// A rule trades through the broker too, at once the equity; what it does not know of is no axis.
+#[test]
+fn a_rule_is_stepped_through_the_broker() {
+    let run = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cambist"));
+        command.args(["backtest", "configs/btc_broker.toml", "--rule", "momentum", "--grid", "n=24"]);
+        for set in ["data.source=synthetic", "data.kind=regime", "data.start=2018-01-01", "data.n_bars=30000"]
+        {
+            command.args(["--set", set]);
+        }
+        command.args(more).output().unwrap()
+    };
+    let output = run(&["--grid", "broker.taker_bp=0,5", "--json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let costs: Vec<f64> = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["costs"].as_f64().unwrap())
+        .collect();
+    assert!(costs[0] < costs[1], "{costs:?}");
+    let output = run(&["--grid", "broker.size=0.3,1.0"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("broker.size has no effect on it"), "{said}");
+}

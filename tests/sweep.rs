@@ -8,6 +8,8 @@ use std::process::{Command, Output};
 use cambist_lab::Layers;
 use cambist_lab::run::Machine;
 use cambist_lab::sweep::{RuleKind, Sort, Subject, Sweep, SweepRequest, sweep};
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 fn run(
     kind: RuleKind,
@@ -42,6 +44,29 @@ fn run(
     sweep(&Layers::read(None, &sets).unwrap(), &request, &machine, &|_, _| ()).unwrap()
 }
 
+/// The fast path and the environment give the same: trades, curve and return to the bit.
+fn agree(kind: RuleKind, axes: &[&str], sets: &[&str], long_only: bool) -> u64 {
+    let fast = run(kind, axes, sets, long_only, false, 2);
+    let slow = run(kind, axes, sets, long_only, true, 1);
+    assert!(fast.fast && !slow.fast);
+    for (at, (a, b)) in fast.outcomes.iter().zip(&slow.outcomes).enumerate() {
+        let name = format!("{kind:?} {axes:?} {at} {sets:?} {long_only}");
+        assert_eq!((a.trades, a.ruined), (b.trades, b.ruined), "{name}");
+        assert_eq!(a.total_return.to_bits(), b.total_return.to_bits(), "{name}");
+        for (x, y) in
+            [(a.max_drawdown, b.max_drawdown), (a.costs, b.costs), (a.held, b.held), (a.sharpe, b.sharpe)]
+        {
+            assert!(x.is_nan() && y.is_nan() || (x - y).abs() < 1e-9 * (1.0 + y.abs()), "{name}: {x} {y}");
+        }
+    }
+    for ((at, curve, trades), (other, theirs, deals)) in fast.kept.iter().zip(&slow.kept) {
+        assert_eq!(at, other);
+        assert!(curve.iter().zip(theirs).all(|(x, y)| x.to_bits() == y.to_bits()), "{kind:?} {sets:?}");
+        assert_eq!((curve.len(), trades), (theirs.len(), deals));
+    }
+    fast.outcomes.iter().map(|o| o.trades).max().unwrap_or(0)
+}
+
 #[test]
 fn the_fast_path_is_the_environment() {
     let cases: [(RuleKind, &[&str]); 4] = [
@@ -60,41 +85,56 @@ fn the_fast_path_is_the_environment() {
     for (kind, axes) in cases {
         for sets in [&[][..], &dear, &free] {
             for long_only in [false, true] {
-                let fast = run(kind, axes, sets, long_only, false, 2);
-                let slow = run(kind, axes, sets, long_only, true, 1);
-                assert!(fast.fast && !slow.fast);
-                for (at, (a, b)) in fast.outcomes.iter().zip(&slow.outcomes).enumerate() {
-                    let name = format!("{kind:?} {at} {sets:?} {long_only}");
-                    assert_eq!((a.trades, a.ruined), (b.trades, b.ruined), "{name}");
-                    assert_eq!(a.total_return.to_bits(), b.total_return.to_bits(), "{name}");
-                    for (x, y) in [
-                        (a.max_drawdown, b.max_drawdown),
-                        (a.costs, b.costs),
-                        (a.held, b.held),
-                        (a.sharpe, b.sharpe),
-                    ] {
-                        assert!(
-                            x.is_nan() && y.is_nan() || (x - y).abs() < 1e-9 * (1.0 + y.abs()),
-                            "{name}: {x} {y}"
-                        );
-                    }
-                }
-                for ((at, curve, trades), (other, theirs, deals)) in fast.kept.iter().zip(&slow.kept) {
-                    assert_eq!(at, other);
-                    assert!(
-                        curve.iter().zip(theirs).all(|(x, y)| x.to_bits() == y.to_bits()),
-                        "{kind:?} {sets:?}"
-                    );
-                    assert_eq!((curve.len(), trades), (theirs.len(), deals));
-                }
-                assert!(fast.outcomes.iter().any(|o| o.trades > 10), "{kind:?}");
+                assert!(agree(kind, axes, sets, long_only) > 10, "{kind:?}");
             }
         }
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 60, failure_persistence: None, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default()
+    })]
+
+    /// Whatever the rule, its parameters, the market, the costs and the account.
+    #[test]
+    fn the_fast_path_is_the_environment_everywhere(
+        kind in 0..4usize,
+        n in 1..200usize,
+        more in 1..150usize,
+        k in 0.1..3.0f64,
+        costs in prop::array::uniform3(0.0..30.0f64),
+        borrow in 0.0..0.3f64,
+        ruin in 0.0..0.9f64,
+        margin: bool,
+        long_only: bool,
+        market in prop::sample::select(vec!["gbm", "heston", "regime"]),
+        seed in 0..1000u64,
+    ) {
+        let (kind, axes) = match kind {
+            0 => (RuleKind::SmaCross, vec![format!("fast={n}"), format!("slow={}", n + more)]),
+            1 => (RuleKind::Momentum, vec![format!("n={n}")]),
+            2 => (RuleKind::Donchian, vec![format!("n={n}")]),
+            _ => (RuleKind::Reversion, vec![format!("n={}", n + 1), format!("k={k}")]),
+        };
+        let [commission, spread, slippage] = costs;
+        let sets = [
+            format!("execution.commission_bp={commission}"),
+            format!("execution.half_spread_bp={spread}"),
+            format!("execution.slippage_bp={slippage}"),
+            format!("execution.borrow_rate={borrow}"),
+            format!("execution.ruin_fraction={ruin}"),
+            format!("execution.margin={margin}"),
+            format!("data.kind={market}"),
+            format!("data.seed={seed}"),
+        ];
+        let axes: Vec<&str> = axes.iter().map(String::as_str).collect();
+        agree(kind, &axes, &sets.each_ref().map(String::as_str), long_only);
+    }
+}
+
 #[test]
-fn config_fields_are_axes_and_a_broker_is_stepped_through() {
+fn config_fields_are_axes() {
     let axes = ["n=24,72", "execution.commission_bp=0,10"];
     let sweep = run(RuleKind::Momentum, &axes, &[], false, false, 2);
     let returns: Vec<f64> = sweep.outcomes.iter().map(|o| o.total_return).collect();

@@ -70,6 +70,11 @@ fn text(sweep: &Sweep, top: usize, seconds: f64) {
     let rows: Vec<Vec<String>> = sweep.ranking.iter().take(top).map(|&at| sweep.shown(at)).collect();
     output::line(&table::text(&sweep.head(), &rows));
     let n = sweep.outcomes.len();
+    if !sweep.fast && sweep.is_rule {
+        output::line(
+            "A rule takes any target at once the equity: sizes, stops and limits of the config are a policy's.",
+        );
+    }
     let how = if sweep.fast { "by the fast path" } else { "through the environment" };
     let left = match sweep.grid.left_out {
         0 => String::new(),

@@ -92,6 +92,9 @@ fn attempt(
     let mut hear = |what: &str| output::error(&format!("looking at {what}"));
     let attempt = promote(&folder, &args.gate, chosen_in.as_ref(), key.as_ref(), machine, clock, &mut hear)?;
     output::line(&findings(&attempt));
+    if !attempt.not_asked.is_empty() {
+        output::line(&format!("Not asked by this gate: {}.", attempt.not_asked.join(", ")));
+    }
     if !attempt.passed() {
         let missed = attempt.findings.iter().filter(|f| !f.passed()).count();
         output::line(&format!("Refused: {missed} of {} requirements are not met.", attempt.findings.len()));

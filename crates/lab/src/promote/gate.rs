@@ -94,6 +94,19 @@ impl Gate {
     }
 }
 
+impl Gate {
+    /// What it does not look at, though a gate can.
+    #[must_use]
+    pub fn not_asked(&self) -> Vec<&'static str> {
+        let parts = [
+            ("other seeds", self.seeds),
+            ("perturbed tapes", self.tapes),
+            ("folds walked forward", self.folds as u64),
+        ];
+        parts.into_iter().filter(|(_, n)| *n == 0).map(|(name, _)| name).collect()
+    }
+}
+
 /// One requirement, and what was found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Finding {

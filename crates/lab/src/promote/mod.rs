@@ -27,6 +27,8 @@ pub use luck::{GateCheck, check_gate};
 pub struct Attempt {
     /// Everything the gate asked for.
     pub findings: Vec<Finding>,
+    /// What the gate did not look at, though a gate can.
+    pub not_asked: Vec<&'static str>,
     /// The promotion, where all is met and a key was given.
     pub promoted: Option<(Signed, PathBuf)>,
 }
@@ -57,10 +59,11 @@ pub fn promote(
     let hash = artefact_hash(run)?;
     let case = evidence::Case::open(&gate, run, chosen_in, machine, clock)?;
     let findings = case.findings(hear)?;
-    let mut attempt = Attempt { findings, promoted: None };
+    let mut attempt = Attempt { findings, not_asked: gate.not_asked(), promoted: None };
     let evidence = serde_json::json!({
         "gate": gate,
         "findings": attempt.findings,
+        "not_asked": attempt.not_asked,
         "study": chosen_in.map(|c| &c.study),
     });
     let now = clock.now();

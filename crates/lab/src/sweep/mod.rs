@@ -58,6 +58,8 @@ pub struct Sweep {
     pub kept: Vec<(usize, Vec<f64>, Vec<TradeRow>)>,
     /// Whether the fast path ran.
     pub fast: bool,
+    /// Whether a rule traded, and no policy.
+    pub is_rule: bool,
     /// What a policy had seen of these bars when it was made: training, validation, or nothing.
     pub seen: &'static str,
 }
@@ -95,6 +97,7 @@ pub fn sweep(
         kept,
         seen: prepared.policy.as_ref().map_or("", |(artefact, ..)| artefact.seen(span)),
         fast: prepared.fast,
+        is_rule: prepared.rule.is_some(),
         grid: prepared.grid,
     })
 }
