@@ -169,8 +169,8 @@ impl Observer for Watched<'_> {
         moment: Moment,
         state: &dyn Fn() -> Result<TrainingState, LabError>,
     ) -> Result<(), LabError> {
-        let Moment { fold, update, n_updates, is_last, .. } = moment;
-        if !(is_last || update.is_multiple_of(self.machine.checkpoint_every.max(1))) {
+        let Moment { fold, update, n_updates, .. } = moment;
+        if !moment.is_due(self.machine.checkpoint_every) {
             return Ok(());
         }
         let Course { config, market, .. } = self.course;

@@ -76,8 +76,8 @@ impl Observer for Logged<'_> {
         moment: Moment,
         state: &dyn Fn() -> Result<TrainingState, LabError>,
     ) -> Result<(), LabError> {
-        let Moment { fold, update, n_updates, is_best, is_last } = moment;
-        if !(is_best || is_last || update.is_multiple_of(self.course.machine.checkpoint_every.max(1))) {
+        let Moment { fold, update, n_updates, is_best, .. } = moment;
+        if !(is_best || moment.is_due(self.course.machine.checkpoint_every)) {
             return Ok(());
         }
         let Prepared { config, market, .. } = self.course.prepared;

@@ -123,6 +123,11 @@ impl Member {
         (self.trainer.n_done() * a_step, self.trainer.n_updates() * a_step)
     }
 
+    /// Environment steps done after `update`.
+    pub(crate) fn steps_after(&self, update: u64) -> u64 {
+        update.min(self.trainer.n_updates()) * self.trainer.steps_per_update()
+    }
+
     /// One update, and a look at the validation window if one is due. A loss or gradient that is not finite is no error of the
     /// training yet: see [`Member::go_back`].
     pub(crate) fn turn(

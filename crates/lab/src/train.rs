@@ -9,7 +9,7 @@ use cambist_evaluate::windows::Fold;
 use cambist_features::Normaliser;
 use cambist_nets::LearnError;
 use cambist_policy::{ActorCritic, TrainedPolicy};
-use cambist_population::{ExchangeRules, side_by_side};
+use cambist_population::{ExchangeRules, in_turns, side_by_side};
 use cambist_ppo::{EpisodeSums, Phases, UpdateStats};
 
 use crate::checkpoint::TrainingState;
@@ -104,14 +104,25 @@ pub struct Resumed {
 pub struct Moment {
     /// Fold, from 0.
     pub fold: usize,
+    /// First update since the last safe point.
+    pub first: u64,
     /// Updates done in it.
     pub update: u64,
     /// Updates to do in it.
     pub n_updates: u64,
-    /// Whether validation was best here.
+    /// Whether validation was best here, or since the last safe point.
     pub is_best: bool,
     /// Whether the training ends here: done, or stopped.
     pub is_last: bool,
+}
+
+impl Moment {
+    /// Whether a checkpoint that is due every so many updates is due here.
+    #[must_use]
+    pub fn is_due(&self, every: u64) -> bool {
+        let every = every.max(1);
+        self.is_last || self.update / every > (self.first - 1) / every
+    }
 }
 
 /// What is trained, and from where.
@@ -206,40 +217,35 @@ pub(crate) fn train_on(
     let mut update = members.iter().map(|m| m.trainer.n_done()).max().unwrap_or(0);
     let mut stopped = None;
     while update < n_updates && stopped.is_none() {
-        update += 1;
-        let turns = round(&mut members, update, ground, n_threads, clock, observer)?;
-        let mut inherited = vec![None; members.len()];
-        if exchange.is_due(update, n_updates) {
-            let scores: Vec<f64> = members.iter().map(Member::score).collect();
-            for one in exchange.exchanges(&scores, update) {
-                let (legacy, ppo) = (members[one.from].trainer.legacy(), *members[one.from].trainer.ppo());
-                let to = &mut members[one.to];
-                to.trainer.inherit(&legacy);
-                let own = exchange.explored(ppo, update, one.to);
-                to.trainer.set_ppo(own);
-                let (learning_rate, entropy_coefficient) = (own.learning_rate, own.entropy_coefficient);
-                let from = one.from;
-                let note = Inheritance { update, from, learning_rate, entropy_coefficient };
-                to.inherited.push(note);
-                inherited[one.to] = Some(note);
-            }
-        }
-        let done = steps(&members);
-        let seconds = (clock.elapsed() - begun).as_secs_f64().max(1e-9);
-        let steps_per_second = (done - before) as f64 / seconds;
-        let is_best = turns.iter().any(|turn| turn.is_best);
-        let progress = Progress {
-            fold: place,
-            steps: done,
-            total_steps,
-            steps_per_second,
-            ..summed_up(&turns, &inherited)
+        let first = update + 1;
+        update = window_end(update, n_updates, members.len(), n_threads, &exchange);
+        let turns = window(&mut members, update, ground, n_threads, clock, observer)?;
+        let inherited = if exchange.is_due(update, n_updates) {
+            exchanged(&mut members, &exchange, update)
+        } else {
+            vec![None; members.len()]
         };
-        if !observer.update(&progress)? && update < n_updates {
+        let seconds = (clock.elapsed() - begun).as_secs_f64().max(1e-9);
+        let steps_per_second = (steps(&members) - before) as f64 / seconds;
+        let is_best = turns.iter().flatten().any(|turn| turn.is_best);
+        let nothing = vec![None; members.len()];
+        let mut goes_on = true;
+        for own in first..=update {
+            let at: Vec<&Turn> = turns.iter().filter_map(|turns| turns.get((own - first) as usize)).collect();
+            let progress = Progress {
+                fold: place,
+                steps: members.iter().map(|m| m.steps_after(own)).sum(),
+                total_steps,
+                steps_per_second,
+                ..summed_up(&at, if own == update { &inherited } else { &nothing })
+            };
+            goes_on &= observer.update(&progress)?;
+        }
+        if !goes_on && update < n_updates {
             stopped = Some(update);
         }
         let is_last = stopped.is_some() || update == n_updates;
-        let moment = Moment { fold: place.0, update, n_updates, is_best, is_last };
+        let moment = Moment { fold: place.0, first, update, n_updates, is_best, is_last };
         let state = || {
             let members = members.iter().map(Member::state).collect::<Result<_, _>>()?;
             Ok(TrainingState { members })
@@ -284,44 +290,98 @@ fn begin(
     Ok(members)
 }
 
-/// `update` of every member that has one left; those whose loss or gradient was not finite go back and try again.
-fn round(
+/// Updates that a population does before its threads meet, for each thread and member: so many that who is done first waits for
+/// little, so few that one can stop it.
+const TURNS_A_THREAD: usize = 32;
+
+/// Where the next window ends: one member meets after every update; several do some before they meet, but for an exchange.
+fn window_end(
+    done: u64,
+    n_updates: u64,
+    n_members: usize,
+    n_threads: usize,
+    exchange: &ExchangeRules,
+) -> u64 {
+    let several = (TURNS_A_THREAD * n_threads).div_ceil(n_members).clamp(1, 16) as u64;
+    let end = done + if n_members > 1 { several } else { 1 };
+    let end = match done.checked_div(exchange.every) {
+        Some(exchanges) => end.min((exchanges + 1) * exchange.every),
+        None => end,
+    };
+    end.min(n_updates)
+}
+
+/// Every member's updates up to `update`, as many as it has left; those whose loss or gradient was not finite go back and try again.
+fn window(
     members: &mut [Member],
     update: u64,
     ground: &Ground<'_>,
     n_threads: usize,
     clock: &dyn Clock,
     observer: &mut dyn Observer,
-) -> Result<Vec<Turn>, LabError> {
+) -> Result<Vec<Vec<Turn>>, LabError> {
     let n = members.len();
-    let mut turns: Vec<Option<Turn>> = members.iter().map(|_| None).collect();
+    let mut turns: Vec<Vec<Turn>> = members.iter().map(|_| Vec::new()).collect();
     loop {
         let mut due: Vec<(usize, &mut Member)> =
             members.iter_mut().enumerate().filter(|(_, m)| m.owes(update)).collect();
         if due.is_empty() {
-            return Ok(turns.into_iter().flatten().collect());
+            return Ok(turns);
         }
-        let results = side_by_side(&mut due, n_threads, &|_, (_, member)| member.turn(ground, clock));
-        for ((index, member), result) in due.into_iter().zip(results) {
-            match result? {
-                Ok(turn) => turns[index] = Some(turn),
-                Err(reason) => {
-                    let (at, good) = (member.trainer.n_done(), member.trainer.good());
-                    let pace = member.go_back();
-                    let lost = Lost { member: (index, n), update: at, reason: &reason, good: &good, pace };
-                    let kept = observer.lost(&lost)?;
-                    if pace.is_none() {
-                        let kept = kept.map_or("kept nowhere".to_owned(), |path| path.display().to_string());
-                        return Err(LabError::NotFinite { update: at, reason, kept });
-                    }
+        let most = due.iter().map(|(_, m)| update - m.trainer.n_done()).max().unwrap_or(0) as usize;
+        let results = in_turns(&mut due, most, n_threads, &|(_, member)| {
+            let turn = member.turn(ground, clock);
+            let goes_on = matches!(turn, Ok(Ok(_))) && member.owes(update);
+            (turn, goes_on)
+        });
+        for ((index, member), results) in due.into_iter().zip(results) {
+            for result in results {
+                match result? {
+                    Ok(turn) => turns[index].push(turn),
+                    Err(reason) => lost(member, (index, n), &reason, observer)?,
                 }
             }
         }
     }
 }
 
+/// Tells of a loss or gradient that was not finite, and goes back, or ends the training.
+fn lost(
+    member: &mut Member,
+    place: (usize, usize),
+    reason: &LearnError,
+    observer: &mut dyn Observer,
+) -> Result<(), LabError> {
+    let (update, good) = (member.trainer.n_done(), member.trainer.good());
+    let pace = member.go_back();
+    let kept = observer.lost(&Lost { member: place, update, reason, good: &good, pace })?;
+    if pace.is_some() {
+        return Ok(());
+    }
+    let kept = kept.map_or("kept nowhere".to_owned(), |path| path.display().to_string());
+    Err(LabError::NotFinite { update, reason: reason.clone(), kept })
+}
+
+/// The worst members take over what the best have learned. Returns what each took.
+fn exchanged(members: &mut [Member], exchange: &ExchangeRules, update: u64) -> Vec<Option<Inheritance>> {
+    let mut inherited = vec![None; members.len()];
+    let scores: Vec<f64> = members.iter().map(Member::score).collect();
+    for one in exchange.exchanges(&scores, update) {
+        let (legacy, ppo) = (members[one.from].trainer.legacy(), *members[one.from].trainer.ppo());
+        let to = &mut members[one.to];
+        to.trainer.inherit(&legacy);
+        let own = exchange.explored(ppo, update, one.to);
+        to.trainer.set_ppo(own);
+        let (learning_rate, entropy_coefficient) = (own.learning_rate, own.entropy_coefficient);
+        let note = Inheritance { update, from: one.from, learning_rate, entropy_coefficient };
+        to.inherited.push(note);
+        inherited[one.to] = Some(note);
+    }
+    inherited
+}
+
 /// What the members' turns came to together; of one member, what it came to.
-fn summed_up(turns: &[Turn], inherited: &[Option<Inheritance>]) -> Progress {
+fn summed_up(turns: &[&Turn], inherited: &[Option<Inheritance>]) -> Progress {
     let n = turns.len().max(1) as f64;
     let stats: Vec<UpdateStats> = turns.iter().map(|turn| turn.iteration.stats).collect();
     let (mut episodes, mut phases) = (EpisodeSums::default(), Phases::default());
