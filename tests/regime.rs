@@ -63,6 +63,9 @@ fn what_cannot_be_is_refused() {
     let saved = ["regime", "report", "--model", "m.json"];
     refused(&saved, &["regime.kind=hmm", "data.symbol=OTHER"], &["instrument is REGIME, here it is OTHER"]);
     refused(&saved, &["regime.kind=hmm", "data.timeframe=4h"], &["bars is 1h, here it is 4h"]);
+    refused(&saved, &["regime.kind=changes"], &["kind is Hmm, here it is Changes"]);
+    refused(&saved, &["regime.kind=hmm", "regime.n_states=3"], &["number of states is 2, here it is 3"]);
+    refused(&saved, &["regime.kind=hmm", "regime.timeframe=1d"], &["timeframe is 1h, here it is 1d"]);
     std::fs::write(folder.path().join("m.json"), "{}").unwrap();
     refused(&saved, &HMM, &["m.json", "is no regime model"]);
 }

@@ -30,10 +30,10 @@ fn prepared(
             let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
             let model: RegimeModel =
                 serde_json::from_str(&text).map_err(|e| wrong(format!("is no regime model: {e}")))?;
-            if let Some(request) = &config.regime {
-                model.answers(request)?;
-            }
-            market.with_regime_model(&config, model)?
+            let asked = config.regime.as_ref().map_or(Ok(()), |request| model.answers(request));
+            let market = market.with_regime_model(&config, model)?;
+            asked?;
+            market
         }
         None => market.with_regimes(&config, &config.folds(market.whole())?.remove(0))?,
     };

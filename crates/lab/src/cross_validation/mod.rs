@@ -3,8 +3,11 @@
 //! The bars up to the end of the test window are cut into groups; for every choice of test groups the config is trained on the others,
 //! one of which its weights are chosen by, without the rows whose labels or indicators reach into what was set aside; then it trades the
 //! tests. Every group is a test of several splits, so the tests make several whole histories, each traded by policies that had not seen
-//! it, an account of its own in every group whose growth is multiplied. This judges the method and leaves no policy. Some policies learn from what came after their test: purge and embargo keep that from
-//! leaking bar to bar, but what lasts longer is known from both sides, which walking forward never allows.
+//! it, an account of its own in every group whose growth is multiplied. This judges the method and leaves no policy. Some policies
+//! learn from what came after their test: purge and embargo keep that from leaking bar to bar, but what lasts longer is known from
+//! both sides, which walking forward never allows.
+
+mod history;
 
 use std::ops::Range;
 use std::path::Path;
@@ -12,9 +15,6 @@ use std::sync::Arc;
 
 use cambist_core::clock::Clock;
 use cambist_evaluate::Track;
-use cambist_evaluate::chart::{Line, Style, lines};
-use cambist_evaluate::judgement::HOLD;
-use cambist_evaluate::metrics::{drawdown, growth, sharpe};
 use cambist_evaluate::overfitting::folds::{Cut, CutError, Split, paths};
 use cambist_evaluate::windows::{Fold, Span};
 use cambist_features::{Normaliser, look_back};
@@ -32,43 +32,8 @@ use crate::outcome::{Standing, registered};
 use crate::run::{Machine, newest, written};
 use crate::train::{Moment, Observer, Progress, Resumed, Training, train_on};
 
-/// One whole history.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct History {
-    /// Annual Sharpe ratio; zero where nothing moved.
-    pub sharpe: f64,
-    /// Growth of the account.
-    pub total_return: f64,
-    /// Deepest drawdown.
-    pub drawdown: f64,
-    /// Costs over the equity at the start.
-    pub costs: f64,
-    /// Whether the account was ruined in a group.
-    pub ruined: bool,
-}
-
-/// What the histories say of the method.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct CrossValidation {
-    /// Name of its folder.
-    pub run: String,
-    /// Trainings.
-    pub n_splits: usize,
-    /// Bars after what was set aside that were not learned from, beside purge.
-    pub embargo: usize,
-    /// From the first bar to the last.
-    pub span: Span,
-    /// Every history.
-    pub histories: Vec<History>,
-    /// Holding, over the same bars.
-    pub hold: History,
-    /// Share of the histories with a Sharpe ratio above zero.
-    pub positive: f64,
-    /// Share of them with one above holding's.
-    pub above_hold: f64,
-    /// All of it in one sentence.
-    pub sentence: String,
-}
+pub use history::{CrossValidation, History};
+use history::{chart, joined};
 
 /// How it ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -384,7 +349,7 @@ impl Course {
         Span { from: at(rows.start), until: cambist_core::UnixNanos(last.0 + bar) }
     }
 
-    /// Puts the tests together to histories, counts each as a judgement, and writes what they say.
+    /// Puts the tests together to histories, counts them as one judgement, and writes what they say.
     fn conclude(
         &self,
         all: &[Tested],
@@ -405,21 +370,12 @@ impl Course {
             .collect();
         let holds = self.holds()?;
         let hold = joined(holds.iter()).ok_or_else(|| LabError::UnknownWindow("whole".to_owned()))?;
-        let histories: Vec<History> = tracks.iter().map(History::of).collect();
-        let held = History::of(&hold);
-        let n = histories.len().max(1) as f64;
-        let share = |good: &dyn Fn(&&History) -> bool| histories.iter().filter(good).count() as f64 / n;
-        let (positive, above_hold) = (share(&|h| h.sharpe > 0.0), share(&|h| h.sharpe > held.sharpe));
         let result = CrossValidation {
             run: folder.name(),
             embargo: self.embargo,
             n_splits: self.splits.len(),
             span: self.span,
-            sentence: sentence(&histories, &held, positive, above_hold),
-            histories,
-            hold: held,
-            positive,
-            above_hold,
+            ..CrossValidation::of(&tracks, &hold)
         };
         // One trial, however many histories: the middle one stands for it.
         let judged = Judged {
@@ -430,17 +386,8 @@ impl Course {
             sharpe: result.median().sharpe / hold.bars_per_year().sqrt(),
         };
         machine.registry(&folder.root())?.judged(&judged, clock.now())?;
-        let scaled = |t: &Track| -> Vec<f64> { t.equity.iter().map(|e| e / t.equity[0]).collect() };
-        let curves: Vec<(String, Vec<f64>)> = tracks
-            .iter()
-            .enumerate()
-            .map(|(index, track)| (format!("history {}", index + 1), scaled(track)))
-            .chain([(HOLD.to_owned(), scaled(&hold))])
-            .collect();
-        let shown: Vec<Line<'_>> = curves.iter().map(|(name, values)| Line { name, values }).collect();
         let title = format!("{}: every history of {} splits", self.config.raw.run.name, self.splits.len());
-        let style = Style { title: &title, unit: "multiple of start", logarithmic: true, filled: false };
-        folder.write("histories.svg", &lines(&style, &hold.time, &shown)?)?;
+        folder.write("histories.svg", &chart(&title, &tracks, &hold)?)?;
         folder.write(RESULT, &serde_json::to_string_pretty(&result)?)?;
         let event = serde_json::json!({ "histories": result.histories.len(), "sentence": result.sentence });
         folder.log(clock.now(), "cross-validated", &event)?;
@@ -464,61 +411,6 @@ fn whole_fold(config: &Config, market: &Market) -> Result<Fold, LabError> {
     let mut alone = config.clone();
     alone.raw.walk_forward.n_folds = 0;
     Ok(alone.folds(market.whole())?.remove(0))
-}
-
-/// Accounts one after the other, each beginning with what the one before left.
-fn joined<'a>(tracks: impl Iterator<Item = &'a Track>) -> Option<Track> {
-    tracks.cloned().reduce(|mut whole, next| {
-        whole.append(&next);
-        whole
-    })
-}
-
-impl CrossValidation {
-    /// The history in the middle by its Sharpe ratio; of two, the worse.
-    fn median(&self) -> History {
-        let mut order: Vec<&History> = self.histories.iter().collect();
-        order.sort_by(|a, b| a.sharpe.total_cmp(&b.sharpe));
-        order.get(order.len().saturating_sub(1) / 2).map_or_else(|| self.hold.clone(), |h| (*h).clone())
-    }
-}
-
-impl History {
-    fn of(track: &Track) -> Self {
-        let ratio = sharpe::annual(&track.returns(), track.bars_per_year());
-        let start = track.equity.first().copied().unwrap_or(1.0);
-        Self {
-            sharpe: if ratio.is_nan() { 0.0 } else { ratio },
-            total_return: growth::total_return(&track.equity),
-            drawdown: drawdown::drawdown(&track.equity).deepest,
-            costs: track.costs.last().copied().unwrap_or(0.0) / start,
-            ruined: track.ruined,
-        }
-    }
-}
-
-fn sentence(histories: &[History], hold: &History, positive: f64, above: f64) -> String {
-    let ratios: Vec<f64> = histories.iter().map(|h| h.sharpe).collect();
-    let hold = hold.sharpe;
-    if let [only] = ratios[..] {
-        return format!(
-            "In its one history the Sharpe ratio is {only:.2}, and holding's {hold:.2}: test more groups at a time for more histories."
-        );
-    }
-    let low = ratios.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = ratios.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let mean = ratios.iter().sum::<f64>() / ratios.len().max(1) as f64;
-    let verdict = match (positive, above) {
-        (p, _) if p < 0.5 => "the method loses more often than it earns",
-        (1.0, 1.0) => "every history earns, and more for its risk than holding",
-        (1.0, _) => "every history earns, not every one more for its risk than holding",
-        _ => "what it earns depends on the history",
-    };
-    format!(
-        "Over {} histories the Sharpe ratio is {mean:.2} in the mean, from {low:.2} to {high:.2}; holding has {hold:.2}: {verdict}. \
-         Histories share trainings and are no independent draws.",
-        ratios.len()
-    )
 }
 
 #[cfg(test)]
