@@ -192,7 +192,7 @@ pub(crate) struct TrainArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct CrossValidateArgs {
-    /// A TOML config, cut as its [cross_validation] says; the built-in regime market if left out.
+    /// A TOML config, cut as its section cross_validation says; the built-in regime market if left out.
     pub(crate) config: Option<PathBuf>,
     /// Overrides a field: section.name=value; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]

@@ -10,7 +10,7 @@ pub(crate) struct EnsembleArgs {
     /// Name of the ensemble's run, after the time.
     #[arg(long, default_value = "ensemble")]
     pub(crate) name: String,
-    /// How members' positions become one; as the first run's [ensemble] says if left out, like all that follows.
+    /// How members' positions become one; as the first run's config says if left out, like all that follows.
     #[arg(long, value_enum)]
     pub(crate) combination: Option<CombinationWord>,
     /// Weights by the market's regime; where the runs know none, --set regime.kind=… says how regimes are told apart.
@@ -22,7 +22,7 @@ pub(crate) struct EnsembleArgs {
     /// The position is scaled by 1 less this times the standard deviation of the members' positions.
     #[arg(long, value_parser = finite, allow_negative_numbers = true)]
     pub(crate) disagreement: Option<f64>,
-    /// Another field of [ensemble], or of [regime] where the runs know no regimes.
+    /// Another field of the section ensemble, or of regime where the runs know no regimes.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
     /// The judgement as JSON.
