@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use cambist_lab::artefact::Artefact;
 use cambist_policy::{PolicySpec, TrainedPolicy};
 use serde_json::Value;
-use support::{cambist, refused, text, works};
+use support::{OPEN_GATE, cambist, refused, text, works};
 
 const SMALL: &str = include_str!("fixtures/small.toml");
 
@@ -119,7 +119,7 @@ fn an_ensemble_goes_everywhere(path: &Path, run: &Path) {
         "as configured, it is the test: {rows:?}"
     );
     assert!(rows[0]["costs"].as_f64() < rows[2]["costs"].as_f64());
-    std::fs::write(path.join("open.toml"), OPEN).unwrap();
+    std::fs::write(path.join("open.toml"), OPEN_GATE).unwrap();
     // It was chosen in no study, so one gate cannot be met; all others are looked at.
     let output = cambist(path, &["promote", own, "--gate", "open.toml"]).output().unwrap();
     let said = text(&output.stdout);
@@ -129,28 +129,6 @@ fn an_ensemble_goes_everywhere(path: &Path, run: &Path) {
         "{said}"
     );
 }
-
-/// Limits that anything meets.
-const OPEN: &str = r#"
-name = "open"
-valid_days = 30
-deflated_sharpe = 0.0
-pbo = 1.0
-total_return = -1.0
-max_drawdown = 1.0
-regime_return = -1.0
-regime_bars = 50
-stress_return = -1.0
-seeds = 1
-seed_share = 0.0
-tapes = 1
-tape_noise = 0.2
-tape_share = 0.0
-folds = 1
-fold_days = 60
-fold_validation_days = 60
-fold_share = 0.0
-"#;
 
 fn ensembles_that_are_none(path: &Path, alone: &[PathBuf], population: &Path, chosen: &Path) {
     let first = name(&alone[0]);

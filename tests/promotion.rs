@@ -7,29 +7,7 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use support::{cambist, refused, text, works};
-
-/// Limits that anything meets.
-const OPEN: &str = r#"
-name = "open"
-valid_days = 30
-deflated_sharpe = 0.0
-pbo = 1.0
-total_return = -1.0
-max_drawdown = 1.0
-regime_return = -1.0
-regime_bars = 50
-stress_return = -1.0
-seeds = 1
-seed_share = 0.0
-tapes = 2
-tape_noise = 0.2
-tape_share = 0.0
-folds = 2
-fold_days = 60
-fold_validation_days = 60
-fold_share = 0.0
-"#;
+use support::{OPEN_GATE, cambist, refused, text, works};
 
 const PHRASE: &str = "a phrase of some length";
 
@@ -55,7 +33,7 @@ fn swept() -> tempfile::TempDir {
     for (name, content) in [
         ("small.toml", include_str!("fixtures/small.toml")),
         ("sweep.toml", include_str!("fixtures/sweep.toml")),
-        ("open.toml", OPEN),
+        ("open.toml", OPEN_GATE),
     ] {
         std::fs::write(path.join(name), content).unwrap();
     }
@@ -127,8 +105,9 @@ fn what_passes_is_signed_and_holds_for_its_artefact() {
 fn what_does_not_pass_is_refused_with_the_numbers() {
     let folder = swept();
     let path = folder.path();
-    let strict =
-        OPEN.replace("deflated_sharpe = 0.0", "deflated_sharpe = 0.999").replace("pbo = 1.0", "pbo = 0.0");
+    let strict = OPEN_GATE
+        .replace("deflated_sharpe = 0.0", "deflated_sharpe = 0.999")
+        .replace("pbo = 1.0", "pbo = 0.0");
     std::fs::write(path.join("strict.toml"), &strict).unwrap();
     let output = promote(path, &["latest", "--gate", "strict.toml"]);
     assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
@@ -150,7 +129,7 @@ fn what_does_not_pass_is_refused_with_the_numbers() {
         ("seeds = 1\n", "", "missing field `seeds`"),
         ("folds = 2", "fold = 2", "unknown field `fold`"),
     ] {
-        std::fs::write(path.join("bad.toml"), OPEN.replace(from, to)).unwrap();
+        std::fs::write(path.join("bad.toml"), OPEN_GATE.replace(from, to)).unwrap();
         let output = promote(path, &["latest", "--gate", "bad.toml"]);
         assert_eq!(output.status.code(), Some(1));
         assert!(text(&output.stderr).contains(wanted), "{}", text(&output.stderr));
@@ -165,7 +144,7 @@ fn zero_variance_is_refused_in_words() {
     std::fs::write(path.join("remembers.toml"), include_str!("fixtures/remembers.toml")).unwrap();
     std::fs::write(
         path.join("open.toml"),
-        OPEN.replace("seeds = 1", "seeds = 0").replace("folds = 2", "folds = 0"),
+        OPEN_GATE.replace("seeds = 1", "seeds = 0").replace("folds = 2", "folds = 0"),
     )
     .unwrap();
     // A dollar buys no lot.

@@ -8,6 +8,7 @@ use cambist_lab::run::find;
 use cambist_lab::view;
 
 use crate::args::{EnsembleArgs, MachineArgs};
+use crate::train::as_json;
 use crate::{output, table};
 
 pub(crate) fn run(args: &EnsembleArgs, machine: &MachineArgs) -> anyhow::Result<()> {
@@ -16,13 +17,7 @@ pub(crate) fn run(args: &EnsembleArgs, machine: &MachineArgs) -> anyhow::Result<
     let request = EnsembleRequest { runs, name: args.name.clone(), sets: args.sets()? };
     let outcome = ensemble(&request, &machine, &SystemClock::start())?;
     if args.json {
-        let value = serde_json::json!({
-            "run": outcome.folder.name(),
-            "folder": outcome.folder.path(),
-            "artefact": outcome.artefact_hash,
-            "judgement": outcome.judgement,
-        });
-        output::line(&value.to_string());
+        output::line(&as_json(&outcome));
         return Ok(());
     }
     output::line(&members(Judged::open(&outcome.folder, &machine)?.members()));

@@ -81,16 +81,21 @@ fn say_interrupted(json: bool, interrupted: &Interrupted) {
     ));
 }
 
+/// A finished run, as a script reads it.
+pub(crate) fn as_json(outcome: &Outcome) -> String {
+    let value = serde_json::json!({
+        "run": outcome.folder.name(),
+        "folder": outcome.folder.path(),
+        "artefact": outcome.artefact_hash,
+        "judgement": outcome.judgement,
+    });
+    value.to_string()
+}
+
 fn finished(args: &TrainArgs, outcome: &Outcome) -> anyhow::Result<ExitCode> {
     let folder = outcome.folder.path().display();
     if args.json {
-        let value = serde_json::json!({
-            "run": outcome.folder.name(),
-            "folder": outcome.folder.path(),
-            "artefact": outcome.artefact_hash,
-            "judgement": outcome.judgement,
-        });
-        output::line(&value.to_string());
+        output::line(&as_json(outcome));
         return Ok(ExitCode::SUCCESS);
     }
     if !args.quiet {

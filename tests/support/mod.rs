@@ -6,6 +6,28 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+/// A gate whose limits anything meets.
+pub(crate) const OPEN_GATE: &str = r#"
+name = "open"
+valid_days = 30
+deflated_sharpe = 0.0
+pbo = 1.0
+total_return = -1.0
+max_drawdown = 1.0
+regime_return = -1.0
+regime_bars = 50
+stress_return = -1.0
+seeds = 1
+seed_share = 0.0
+tapes = 2
+tape_noise = 0.2
+tape_share = 0.0
+folds = 2
+fold_days = 60
+fold_validation_days = 60
+fold_share = 0.0
+"#;
+
 pub(crate) fn cambist(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cambist"));
     command.args(args).current_dir(folder);
