@@ -2,17 +2,36 @@
 """Lives through the accounts that `cambist check ledger` wrote down, and compares every deal and balance.
 
 Shares no code with the broker: it follows the numbered rules of `crates/execution/src/broker.rs` as they are written.
-Standard library only.   python3 scripts/ledger.py FOLDER
+Standard library only; its `zoneinfo` reads the system's time zones.   python3 scripts/ledger.py FOLDER
 """
 
+import datetime
+import functools
 import json
 import math
 import pathlib
 import sys
+import zoneinfo
 
 DAY = 86_400_000_000_000
+HOUR = 3_600_000_000_000
 HUGE = 1 << 62
 TOLERANCE = 1e-9  # of the account's gross turnover
+
+
+@functools.cache
+def summer(law, hour):
+    """Nanoseconds that a place under this law is ahead of its winter in this hour since 1970."""
+    if law == "none":
+        return 0
+    place = zoneinfo.ZoneInfo({"eu": "Europe/Athens", "us": "America/New_York"}[law])
+    time = datetime.datetime.fromtimestamp(hour * 3600, place)
+    return int(time.dst().total_seconds()) * 10**9
+
+
+def wall(clock, time):
+    """What a broker's clock shows."""
+    return time + clock["offset_minutes"] * 60 * 10**9 + summer(clock["saving"], time // HOUR)
 
 
 def pick(rule):
@@ -279,10 +298,9 @@ class Broker:
             return
         term = self.terms[i]
         swap = term["swap"]
-        shift = swap["rollover_minute"] * 60_000_000_000
         days = 0
-        for d in range((before - shift) // DAY, (self.opened - shift) // DAY):
-            ends = (d + (1 if swap["rollover_minute"] >= 720 else 0) + 3) % 7
+        for d in range(wall(term["clock"], before) // DAY, wall(term["clock"], self.opened) // DAY):
+            ends = (d + 3) % 7
             triple = swap["triple_day"]
             days += 1 if triple is None else 0 if ends > 4 else 3 if ends == triple else 1
         rate = 0.0
@@ -306,13 +324,13 @@ class Broker:
 
     def expire(self, i):
         """Rule 6."""
-        midnight = self.terms[i]["swap"]["rollover_minute"] * 60_000_000_000
+        clock = self.terms[i]["clock"]
         gap, patience = pick(self.terms[i]["after_gap"])
         for order in list(self.orders):
             if order.instrument != i:
                 continue
             over = (
-                (self.opened - midnight) // DAY > (order.sent - midnight) // DAY
+                wall(clock, self.opened) // DAY > wall(clock, order.sent) // DAY
                 if order.expiry == "day"
                 else order.expiry != "gtc" and self.opened >= int(order.expiry)
             )
@@ -324,6 +342,8 @@ class Broker:
 
     def in_session(self, i, time):
         sessions = self.terms[i]["instrument"]["sessions"]
+        if sessions:
+            time = wall(self.terms[i]["instrument"]["session_clock"], time)
         minute = (time // 60_000_000_000 + 3 * 1440) % (7 * 1440)
         return not sessions or any(a <= minute < b for a, b in sessions)
 

@@ -220,9 +220,13 @@ fn costs_are_explained_and_add_up() {
     // Bought and sold at once, 3 bp of each fill; Tuesday 14:00 asks 600 ticks of 0.01 at least.
     assert!(amount("spread") <= -0.5 * 6.0, "{text}");
     assert!(
-        text.contains("600 at 14:00 UTC") && text.contains("18 % a year") && text.contains("250 ms"),
+        text.contains("600 at the broker's 16:00") && text.contains("18 % a year") && text.contains("250 ms"),
         "{text}"
     );
+    // New York's summer began on the 10th: the same UTC hour is the broker's 17:00, and its midnight comes an hour earlier.
+    let summer = String::from_utf8(cambist(&[&explain[..6], &["2019-07-05T14:00"]].concat()).stdout).unwrap();
+    assert!(text.contains("midnight, 22:00 UTC") && summer.contains("midnight, 21:00 UTC"), "{summer}");
+    assert!(summer.contains("600 at the broker's 17:00"), "{summer}");
 }
 
 #[test]
@@ -240,6 +244,8 @@ fn brokers_that_make_no_sense_are_refused() {
     };
     refused(&["broker.instrument=dogeusd"], &["broker.instrument", "dogeusd", "xauusd"]);
     refused(&["broker.tick_value=-1"], &["btcusd", "tick_value", "-1"]);
+    refused(&["broker.tick_value=0"], &["btcusd", "tick_value is 0", "must be positive"]);
+    refused(&["broker.server_offset_minutes=1000"], &["server_offset_minutes", "1000", "840"]);
     refused(
         &["broker.instrument=btcusdt-perpetual", "broker.deposit_currency=USDT"],
         &["broker.funding_file", "perpetual", "none"],

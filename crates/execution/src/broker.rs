@@ -11,7 +11,7 @@
 //! 5. Nothing pending is changed or cancelled within the freeze level of the quote.
 //! 6. An order serves at the first price of the instrument's session at or after its arrival; if the market was away between
 //!    for longer than is allowed it expires instead. Out of session no order and no level is served. A day order ends with
-//!    the broker's day, a dated one with its time.
+//!    the day of the broker's clock, a dated one with its time.
 //! 7. An order that arrives inside a bar fills, if it is a market order, at the worse of the bar's open and the straight
 //!    line from open to close at its arrival; a pending order works from the next bar on. Latency never improves a price.
 //! 8. A buyer pays the ask and a seller receives the bid: bars of the bid, as MetaTrader 5 makes them, are raised by the
@@ -36,7 +36,7 @@
 //!     calls. At or below the stop-out level all orders are cancelled, and positions are closed at that price, the
 //!     largest loser first, until the level is above. This knows no share of volume.
 //! 16. Finer bars decide what a bar leaves open: feed them in the bar's place.
-//! 17. Swap is charged at each midnight of the broker, funding at its times, rent of borrowed units by the second.
+//! 17. Swap is charged at each midnight of the broker's clock, funding at its times, rent of borrowed units by the second.
 //! 18. A trade of others fills a resting limit order that it went beyond, up to its volume.
 //! 19. Changes of a book make quotes: each time its best prices or their volumes change. A new price that crosses the
 //!     other side has taken it away.

@@ -1,7 +1,7 @@
 //! From a tape to the events a broker lives through: prices in ticks, spread by its model, volume in lot steps, and the
 //! volatility of the bars before. Looks back only.
 
-use cambist_core::{BarEvent, MarketTape, UnixNanos, VolumeKind};
+use cambist_core::{BarEvent, MarketTape, ServerClock, UnixNanos, VolumeKind};
 use serde::{Deserialize, Serialize};
 
 use crate::instrument::Instrument;
@@ -17,9 +17,9 @@ pub enum SpreadModel {
     Fixed(f64),
     /// As recorded with every bar, at its open.
     Data,
-    /// By the hour of the day (UTC), wider when bars are wilder: `ticks[hour] · max(1, σ/reference)^power`.
+    /// By the hour of the broker's day, wider when bars are wilder: `ticks[hour] · max(1, σ/reference)^power`.
     Hourly {
-        /// Ticks, by hour.
+        /// Ticks, by hour of the broker's clock.
         ticks: [f64; 24],
         /// Power.
         power: f64,
@@ -85,15 +85,15 @@ pub enum FeedError {
 }
 
 impl SpreadModel {
-    /// Ticks at `time`, given the volatility before and what was recorded.
+    /// Ticks at `time` of a broker of `clock`, given the volatility before and what was recorded.
     #[inline]
     #[must_use]
-    pub fn ticks(&self, time: UnixNanos, volatility: f64, recorded: f64) -> f64 {
+    pub fn ticks(&self, clock: ServerClock, time: UnixNanos, volatility: f64, recorded: f64) -> f64 {
         match self {
             Self::Fixed(ticks) => *ticks,
             Self::Data => recorded,
             Self::Hourly { ticks, power, reference } => {
-                let hour = time.0.div_euclid(NANOS_PER_HOUR).rem_euclid(24) as usize;
+                let hour = clock.shows(time).0.div_euclid(NANOS_PER_HOUR).rem_euclid(24) as usize;
                 ticks[hour] * libm::pow((volatility / reference).max(1.0), *power)
             }
         }
@@ -152,7 +152,8 @@ pub fn bar_events(
         }
         let recorded = tape.spread.get(row).copied().unwrap_or(0.0) / instrument.tick_size;
         // Rounded against the account, but for the noise of decimal fractions.
-        let spread = (rules.spread.ticks(time, volatility[row], recorded) - 1e-6).ceil().max(0.0);
+        let spread =
+            (rules.spread.ticks(listing.clock, time, volatility[row], recorded) - 1e-6).ceil().max(0.0);
         Ok(BarEvent {
             open_time: time,
             close_time: tape.close_time(row),
@@ -241,8 +242,15 @@ mod tests {
         let mut ticks = [2.0; 24];
         ticks[3] = 5.0;
         let model = SpreadModel::Hourly { ticks, power: 0.5, reference: 0.01 };
-        let at = |hour: i64, volatility| model.ticks(UnixNanos(hour * NANOS_PER_HOUR), volatility, 0.0);
-        assert_eq!([at(2, 0.001), at(3, 0.01), at(27, 0.04)], [2.0, 5.0, 10.0]);
+        let at =
+            |clock, text, volatility| model.ticks(clock, UnixNanos::parse(text).unwrap(), volatility, 0.0);
+        let utc = |text, volatility| at(ServerClock::UTC, text, volatility);
+        let hours = ["2023-01-10T02:00", "2023-01-10T03:00", "2023-01-11T03:00"];
+        assert_eq!([utc(hours[0], 0.001), utc(hours[1], 0.01), utc(hours[2], 0.04)], [2.0, 5.0, 10.0]);
+        // Three in the morning of a server that keeps New York's close, in winter and in summer.
+        let server = |text| at(ServerClock::NEW_YORK_CLOSE, text, 0.01);
+        let hours = ["2023-01-10T01:00", "2023-07-10T01:00", "2023-07-10T00:00"];
+        assert_eq!(hours.map(server), [5.0, 2.0, 5.0]);
     }
 
     #[test]

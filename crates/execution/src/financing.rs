@@ -1,7 +1,7 @@
 //! What holding a position costs or earns: swap at the broker's midnight, funding of a perpetual, rent of borrowed units.
 
-use cambist_core::UnixNanos;
 use cambist_core::time::{NANOS_PER_SECOND, SECONDS_PER_DAY};
+use cambist_core::{ServerClock, UnixNanos};
 use serde::{Deserialize, Serialize};
 
 const NANOS_PER_DAY: i64 = SECONDS_PER_DAY * NANOS_PER_SECOND;
@@ -36,34 +36,25 @@ pub enum SwapMode {
 pub struct Swap {
     /// In what it is written.
     pub mode: SwapMode,
-    /// Minutes after 00:00 UTC of the broker's midnight: 1320 for 22:00.
-    pub rollover_minute: u32,
     /// Day of the week, 0 for Monday, whose midnight counts three times; Saturday's and Sunday's count none then.
     /// None charges every midnight once.
     pub triple_day: Option<u8>,
 }
 
 impl Swap {
-    /// Days charged of a position held from `from` to `until`.
+    /// Days charged of a position held from `from` to `until` at a broker of `clock`.
     #[inline]
     #[must_use]
-    pub fn days_between(&self, from: UnixNanos, until: UnixNanos) -> f64 {
-        let shift = i64::from(self.rollover_minute) * 60 * NANOS_PER_SECOND;
-        let day = |t: UnixNanos| (t.0 - shift).div_euclid(NANOS_PER_DAY);
-        let (first, last) = (day(from), day(until));
-        // The midnight that ends broker day `d` belongs to that day's weekday.
-        (first..last).map(|d| self.weight(d)).sum()
+    pub fn days_between(&self, clock: ServerClock, from: UnixNanos, until: UnixNanos) -> f64 {
+        (clock.day(from)..clock.day(until)).map(|day| self.weight(day)).sum()
     }
 
-    /// How often the midnight that ends the broker's day `day` (days since 1970, which began the day before if the
-    /// midnight lies in the evening, UTC) is charged.
+    /// How often the midnight that ends the broker's day number `day` is charged.
     fn weight(&self, day: i64) -> f64 {
         let Some(triple) = self.triple_day else { return 1.0 };
-        // 1970-01-01 was a Thursday, 3; a day that ends in the evening of its own date is that date's day.
-        let evening = i64::from(self.rollover_minute >= 720);
-        match (day + evening + 3).rem_euclid(7) {
+        match ServerClock::weekday(day) {
             5 | 6 => 0.0,
-            weekday if weekday == i64::from(triple) => 3.0,
+            weekday if weekday == triple => 3.0,
             _ => 1.0,
         }
     }
@@ -104,7 +95,7 @@ pub struct Funding {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum FundingError {
     /// Not in order.
-    #[error("funding rates must come in time's order, each time once: {after} follows {before}")]
+    #[error("funding rates must come in time's order, each time once (rule 17): {after} follows {before}")]
     Order {
         /// A time.
         before: UnixNanos,
@@ -112,7 +103,7 @@ pub enum FundingError {
         after: UnixNanos,
     },
     /// Not a number.
-    #[error("the funding rate of {time} is {rate}; it must be a number between -1 and 1")]
+    #[error("the funding rate of {time} is {rate}; it must be a number between -1 and 1 (rule 17)")]
     Rate {
         /// When.
         time: UnixNanos,
@@ -120,7 +111,9 @@ pub enum FundingError {
         rate: f64,
     },
     /// A day without.
-    #[error("there is no funding rate on {day}; a perpetual needs one every day from {first} to {last}")]
+    #[error(
+        "there is no funding rate on {day}; a perpetual needs one every day from {first} to {last} (rule 17)"
+    )]
     Missing {
         /// The day.
         day: String,
@@ -203,25 +196,29 @@ mod tests {
     #[test]
     fn a_week_has_seven_days_whether_counted_three_times_or_once() {
         let (from, until) = (at("2023-03-06T12:00"), at("2023-03-13T12:00"));
-        for rollover_minute in [0, 1260, 1320] {
+        for offset_minutes in [-300, 0, 120] {
             for triple_day in [None, Some(2), Some(4)] {
-                let swap = Swap { mode: SwapMode::None, rollover_minute, triple_day };
-                assert_eq!(swap.days_between(from, until), 7.0, "{rollover_minute} {triple_day:?}");
+                let clock = ServerClock { offset_minutes, ..ServerClock::UTC };
+                let swap = Swap { mode: SwapMode::None, triple_day };
+                assert_eq!(swap.days_between(clock, from, until), 7.0, "{offset_minutes} {triple_day:?}");
             }
         }
     }
 
     #[test]
     fn the_night_of_wednesday_counts_three_times_and_the_weekend_not() {
-        let swap = Swap { rollover_minute: 1320, triple_day: Some(2), ..Swap::default() };
-        let night = |from, until| swap.days_between(at(from), at(until));
+        let swap = Swap { triple_day: Some(2), ..Swap::default() };
+        let night = |from, until| swap.days_between(ServerClock::NEW_YORK_CLOSE, at(from), at(until));
         assert_eq!(night("2023-03-08T21:59", "2023-03-08T22:00"), 3.0, "Wednesday");
         assert_eq!(night("2023-03-09T21:59", "2023-03-09T22:01"), 1.0, "Thursday");
         assert_eq!(night("2023-03-11T21:00", "2023-03-11T23:00"), 0.0, "Saturday");
         assert_eq!(night("2023-03-09T22:00", "2023-03-10T21:00"), 0.0, "within a day");
+        // In New York's summer, which began on the 12th, an hour earlier.
+        assert_eq!(night("2023-03-15T20:59", "2023-03-15T21:00"), 3.0, "Wednesday");
+        assert_eq!(night("2023-03-15T21:00", "2023-03-15T22:01"), 0.0, "within a day");
+        assert_eq!(night("2023-03-06T12:00", "2023-03-20T12:00"), 14.0, "two weeks, one an hour short");
         // Midnight UTC: the night of Wednesday ends at Thursday 00:00.
-        let utc = Swap { rollover_minute: 0, triple_day: Some(2), ..Swap::default() };
-        assert_eq!(utc.days_between(at("2023-03-08T23:00"), at("2023-03-09T01:00")), 3.0);
+        assert_eq!(swap.days_between(ServerClock::UTC, at("2023-03-08T23:00"), at("2023-03-09T01:00")), 3.0);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Prices are in ticks and volumes in lot steps; a lot is `contract_size` units of the base. The numbers are those of
 //! MetaTrader 5's symbol specification, whose names stand in brackets.
 
-use cambist_core::{Side, UnixNanos};
+use cambist_core::{ServerClock, Side, UnixNanos};
 use serde::{Deserialize, Serialize};
 
 /// How margin is reckoned (`SYMBOL_TRADE_CALC_MODE`). Profit is `ticks · tick value · lots` in all of them.
@@ -44,7 +44,7 @@ pub enum ShortSale {
     Forbidden,
 }
 
-/// Hours in which an instrument trades, as minutes of the week from Monday 00:00 UTC; none for always.
+/// Hours in which an instrument trades, as minutes of the week from Monday 00:00; none for always.
 pub type Sessions = Vec<(u32, u32)>;
 
 /// An instrument.
@@ -78,6 +78,8 @@ pub struct Instrument {
     pub profit: String,
     /// When it trades.
     pub sessions: Sessions,
+    /// The clock that sessions are read by: that of the market, which need not be the broker's.
+    pub session_clock: ServerClock,
 }
 
 /// Why an instrument cannot be traded.
@@ -211,7 +213,8 @@ impl Instrument {
         if self.sessions.is_empty() {
             return true;
         }
-        let minute = (time.seconds().div_euclid(60) + FIRST_MINUTE_OF_WEEK).rem_euclid(MINUTES_PER_WEEK);
+        let shown = self.session_clock.shows(time).seconds();
+        let minute = (shown.div_euclid(60) + FIRST_MINUTE_OF_WEEK).rem_euclid(MINUTES_PER_WEEK);
         self.sessions.iter().any(|&(from, until)| (i64::from(from)..i64::from(until)).contains(&minute))
     }
 
@@ -260,7 +263,15 @@ mod tests {
         let at = |text: &str| eurusd.trades_at(UnixNanos::parse(text).unwrap());
         assert!(at("2023-03-08T12:00"), "a Wednesday");
         assert!(!at("2023-03-11T12:00"), "a Saturday");
-        assert!(!at("2023-03-10T22:00"), "Friday evening");
-        assert!(at("2023-03-12T22:00"), "Sunday evening");
+        assert!(at("2023-03-10T21:59") && !at("2023-03-10T22:00"), "Friday evening, New York's winter");
+        assert!(
+            !at("2023-03-12T20:59") && at("2023-03-12T21:00"),
+            "Sunday evening, on which its summer began"
+        );
+        assert!(at("2023-11-03T20:59") && !at("2023-11-03T21:00"), "Friday evening in summer");
+        assert!(!at("2023-11-05T21:59") && at("2023-11-05T22:00"), "Sunday evening, on which it ended");
+        let gold = presets::instrument("xauusd").unwrap();
+        let at = |text: &str| gold.trades_at(UnixNanos::parse(text).unwrap());
+        assert!(!at("2023-07-05T21:30") && at("2023-07-05T22:00"), "an hour's rest after New York's close");
     }
 }

@@ -1,21 +1,26 @@
 //! Instruments as brokers and venues publish them: specifications only. What trading them costs is written in the config.
 
+use cambist_core::ServerClock;
+
 use crate::instrument::{Calculation, Instrument, LotRule, Sessions, ShortSale};
 
 /// Names of the presets.
 pub const NAMES: [&str; 5] = ["btcusd", "eurusd", "xauusd", "btcusdt-spot", "btcusdt-perpetual"];
 
-/// Sunday 22:00 to Friday 22:00 UTC.
+/// From New York's 17:00 on Sunday to its 17:00 on Friday: five days of [`ServerClock::NEW_YORK_CLOSE`].
 fn forex_week() -> Sessions {
-    let friday_evening = 4 * 1440 + 22 * 60;
-    let sunday_evening = 6 * 1440 + 22 * 60;
-    vec![(0, friday_evening), (sunday_evening, 7 * 1440)]
+    vec![(0, 5 * 1440)]
+}
+
+/// The same five days, each without its first hour, in which the metals market rests.
+fn metal_week() -> Sessions {
+    (0..5).map(|day| (day * 1440 + 60, (day + 1) * 1440)).collect()
 }
 
 /// The preset `name`:
 /// - `btcusd`: a CFD on bitcoin at a MetaTrader 5 broker, a lot is one coin, around the clock;
-/// - `eurusd`: Forex, a lot is 100,000 euros;
-/// - `xauusd`: gold at a MetaTrader 5 broker, a lot is 100 ounces;
+/// - `eurusd`: Forex, a lot is 100,000 euros, from Sunday to Friday 17:00 in New York;
+/// - `xauusd`: gold at a MetaTrader 5 broker, a lot is 100 ounces, in the same week with an hour of rest a day;
 /// - `btcusdt-spot`: a spot venue; long only until a borrow rate is written;
 /// - `btcusdt-perpetual`: a linear perpetual swap with funding.
 #[must_use]
@@ -35,6 +40,7 @@ pub fn instrument(name: &str) -> Option<Instrument> {
         base: "BTC".to_owned(),
         profit: "USD".to_owned(),
         sessions: Vec::new(),
+        session_clock: ServerClock::NEW_YORK_CLOSE,
     };
     Some(match name {
         "btcusd" => cfd,
@@ -53,7 +59,7 @@ pub fn instrument(name: &str) -> Option<Instrument> {
             contract_size: 100.0,
             hedged_margin: 50.0,
             base: "XAU".to_owned(),
-            sessions: forex_week(),
+            sessions: metal_week(),
             ..cfd
         },
         "btcusdt-spot" => Instrument {

@@ -1,6 +1,6 @@
 //! The rules of a broker: which instruments it lists, on what terms, and what an account may do.
 
-use cambist_core::PriceSide;
+use cambist_core::{PriceSide, ServerClock};
 use serde::{Deserialize, Serialize};
 
 use crate::financing::{Funding, Swap};
@@ -32,6 +32,8 @@ pub enum AfterGap {
 pub struct Listing {
     /// What is traded.
     pub instrument: Instrument,
+    /// The broker's clock, whose midnight charges swap and ends day orders, and whose hours spreads are listed by.
+    pub clock: ServerClock,
     /// Which price its market events are made of.
     pub price_side: PriceSide,
     /// Commission.
@@ -129,6 +131,7 @@ impl Listing {
     pub fn free(instrument: Instrument, price_side: PriceSide) -> Self {
         Self {
             instrument,
+            clock: ServerClock::UTC,
             price_side,
             commission: Commission::default(),
             slippage: Slippage::default(),
@@ -180,7 +183,7 @@ impl Listing {
         self.instrument.validate()?;
         let fraction = |value: f64| (0.0..=1.0).contains(&value);
         let charge = |value: f64| value.is_finite() && value >= 0.0;
-        let Self { commission, slippage, impact, swap, .. } = self;
+        let Self { commission, slippage, impact, .. } = self;
         let rules: [(&'static str, bool, f64, &'static str); 12] = [
             ("commission_per_lot", charge(commission.per_lot), commission.per_lot, "at least 0"),
             ("taker_bp", charge(commission.taker_bp), commission.taker_bp, "at least 0"),
@@ -198,10 +201,10 @@ impl Listing {
                 "a share of the volume, above 0 and at most 1",
             ),
             (
-                "rollover_minute",
-                swap.rollover_minute < 1440,
-                f64::from(swap.rollover_minute),
-                "a minute of the day",
+                "server_offset_minutes",
+                self.clock.offset_minutes.abs() <= 14 * 60,
+                f64::from(self.clock.offset_minutes),
+                "at most 14 hours (840) from UTC",
             ),
             ("reject_share", fraction(self.reject_share), self.reject_share, "from 0 to 1"),
         ];

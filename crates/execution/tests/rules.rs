@@ -4,11 +4,12 @@
 mod common;
 
 use cambist_core::{
-    BookDelta, Expiry, FillPolicy, MarketEvent, OrderKind, PriceSide, Quote, Side, Ticket, Trade, UnixNanos,
+    BookDelta, Expiry, FillPolicy, MarketEvent, OrderKind, PriceSide, Quote, ServerClock, Side, Ticket,
+    Trade, UnixNanos,
 };
 use cambist_execution::{
     AccountRules, AfterGap, Books, Commission, Ended, Funding, Impact, Instrument, Latency, Listing,
-    MarginLevels, Notice, Reason, Refused, ShortSale, Shortfall, Slippage,
+    MarginLevels, Notice, Reason, Refused, ShortSale, Shortfall, Slippage, Swap, SwapMode,
 };
 use common::{ACCOUNT, Desk, at, close, listing};
 
@@ -143,6 +144,35 @@ fn rule_6_gaps_and_expiry() {
     fx.now = at("2023-03-12T22:00");
     fx.bar(105_000, 105_000, 105_000, 105_000);
     assert_eq!(fx.prices(), [105_000.0]);
+
+    // The week begins with New York's: on Sunday at 22:00 UTC in its winter, an hour earlier in its summer.
+    let opens_at = |sunday: &str, hours: [&str; 2]| {
+        let mut fx = Desk::new(listing("eurusd"), ACCOUNT, 10_000.0);
+        fx.now = at(sunday);
+        fx.send(Ticket::market(0, 1)).unwrap();
+        hours.map(|hour| {
+            fx.now = at(&format!("{sunday}T{hour}"));
+            fx.bar(106_000, 106_000, 106_000, 106_000);
+            fx.deals().len()
+        })
+    };
+    assert_eq!(opens_at("2023-01-08", ["21:59", "22:00"]), [0, 1]);
+    assert_eq!(opens_at("2023-07-09", ["20:59", "21:00"]), [0, 1]);
+    // A day order ends with the broker's day, whose midnight moves with its clock.
+    let ends_at = |date: &str, hours: [&str; 2]| {
+        let clock = ServerClock::NEW_YORK_CLOSE;
+        let mut desk = with(Listing { clock, ..listing("btcusd") });
+        desk.now = at(&format!("{date}T12:00"));
+        desk.bar(10_000, 10_000, 10_000, 10_000);
+        desk.send(Ticket { expiry: Expiry::Day, ..pending(1, OrderKind::Limit { price: 9_000 }) }).unwrap();
+        hours.map(|hour| {
+            desk.now = at(&format!("{date}T{hour}"));
+            desk.bar(10_000, 10_000, 10_000, 10_000);
+            desk.broker.working().len()
+        })
+    };
+    assert_eq!(ends_at("2023-01-10", ["21:59", "22:00"]), [1, 0]);
+    assert_eq!(ends_at("2023-07-10", ["20:59", "21:00"]), [1, 0]);
 }
 
 #[test]
@@ -395,6 +425,30 @@ fn rule_15_stop_out_at_the_worst_price() {
 
 #[test]
 fn rule_17_financing() {
+    // One lot of the CFD, ten ticks of 0.01 a night, through the week in which New York's summer begins: Thursday's and Friday's
+    // midnights at 22:00 UTC, no weekend's, Monday's to Wednesday's at 21:00, the last three times: 0.1 * (1 + 1 + 1 + 1 + 3).
+    let swap = Swap { mode: SwapMode::Points { long: -10.0, short: 0.0 }, triple_day: Some(2) };
+    let mut desk = with(Listing { clock: ServerClock::NEW_YORK_CLOSE, swap, ..listing("btcusd") });
+    desk.quote("2023-03-09T12:00", 10_000, 10_000);
+    desk.trade(100, None);
+    let before = desk.broker.equity();
+    let paid_until = |desk: &mut Desk, time: &str| {
+        desk.quote(time, 10_000, 10_000);
+        before - desk.broker.equity()
+    };
+    for (time, nights) in [
+        ("2023-03-09T21:59", 0.0),
+        ("2023-03-09T22:00", 1.0),
+        ("2023-03-10T22:00", 2.0),
+        ("2023-03-13T20:59", 2.0),
+        ("2023-03-13T21:00", 3.0),
+        ("2023-03-15T20:59", 4.0),
+        ("2023-03-15T21:00", 7.0),
+    ] {
+        let paid = paid_until(&mut desk, time);
+        assert!(close(paid, 0.1 * nights), "{time}: {paid}");
+    }
+
     // Funding of 0.01 % on 10,000.00 at 08:00: longs pay 1.00.
     let funding = Funding::new(vec![(at("2023-03-06T10:03"), 1e-4)]).unwrap();
     let pay = |steps: i64, listing: Listing| {

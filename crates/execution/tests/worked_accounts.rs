@@ -4,20 +4,21 @@
 
 mod common;
 
+use cambist_core::ServerClock;
 use cambist_execution::{AccountRules, Books, Commission, Listing, Notice, Reason, Swap, SwapMode};
 use common::{ACCOUNT, Desk, close, listing};
 
-/// 3.50 a lot and side; swap -6.5 ticks long, +2 ticks short, at 22:00, Wednesday's three times. A lot is 100,000 euros,
+/// 3.50 a lot and side; swap -6.5 ticks long, +2 ticks short, at the broker's midnight, Wednesday's three times. A lot is 100,000 euros,
 /// a tick 0.00001 and worth 1 USD to a lot; a step is 0.01 lots.
 #[test]
 fn eurusd_in_a_netting_account() {
-    let swap = Swap {
-        mode: SwapMode::Points { long: -6.5, short: 2.0 },
-        rollover_minute: 1320,
-        triple_day: Some(2),
-    };
+    let swap = Swap { mode: SwapMode::Points { long: -6.5, short: 2.0 }, triple_day: Some(2) };
     let commission = Commission { per_lot: 3.5, ..Commission::default() };
-    let mut desk = Desk::new(Listing { swap, commission, ..listing("eurusd") }, ACCOUNT, 10_000.0);
+    let mut desk = Desk::new(
+        Listing { clock: ServerClock::NEW_YORK_CLOSE, swap, commission, ..listing("eurusd") },
+        ACCOUNT,
+        10_000.0,
+    );
 
     // Monday. 1. Buy 1.00 at the ask, 1.06510: commission 3.50, so 9,996.50 are left.
     desk.quote("2023-03-06T10:00", 106_500, 106_510);
@@ -64,8 +65,7 @@ fn eurusd_in_a_netting_account() {
 /// 50 %. A lot is one coin, a tick 0.01, a step 0.01 lots; what is covered asks no margin.
 #[test]
 fn btcusd_in_a_hedging_account() {
-    let swap =
-        Swap { mode: SwapMode::Interest { long: -18.0, short: -3.6 }, rollover_minute: 0, triple_day: None };
+    let swap = Swap { mode: SwapMode::Interest { long: -18.0, short: -3.6 }, triple_day: None };
     let commission = Commission { taker_bp: 5.0, ..Commission::default() };
     let account = AccountRules { books: Books::Hedging, leverage: 10.0, ..ACCOUNT };
     let mut desk = Desk::new(Listing { swap, commission, ..listing("btcusd") }, account, 5_000.0);

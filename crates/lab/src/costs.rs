@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use cambist_core::{MarketEvent, Ticket, UnixNanos};
+use cambist_core::{BarEvent, DaylightSaving, MarketEvent, ServerClock, Ticket, UnixNanos};
 use cambist_execution::rim::decimal;
 use cambist_execution::{
-    AccountRules, BrokerRules, Deal, Instrument, Latency, Listing, Notice, Shortfall, SpreadModel, SwapMode,
+    AccountRules, BrokerRules, Deal, Latency, Listing, Notice, Shortfall, SpreadModel, SwapMode,
 };
 use cambist_execution::{Broker, CostModel, Decimal};
 use cambist_market::{Execution, FullExecution};
@@ -128,7 +128,7 @@ fn broker(
     if sum(|d| d.rebate) > 0.0 {
         lines.push(line("rebate", sum(|d| d.rebate), "makers"));
     }
-    lines.push(line("spread", -sum(|d| d.costs.spread), spread_of(instrument, &setup.feed.spread, &bar)));
+    lines.push(line("spread", -sum(|d| d.costs.spread), spread_of(listing, &setup.feed.spread, &bar)));
     lines.push(line(
         "slippage",
         -sum(|d| d.costs.slippage),
@@ -151,7 +151,7 @@ fn broker(
     ));
     let total = sum(|d| d.costs.total() - d.rebate);
     lines.push(line("round trip", -total, format!("{:.2} bp of the value", 1e4 * total / value)));
-    lines.extend(holding(listing, steps, bar.open as f64, rate));
+    lines.extend(holding(listing, steps, &bar, rate));
     let margin = instrument.margin(steps, bar.open as f64, full.rules.account.leverage) * rate;
     let leverage = full.rules.account.leverage;
     lines.push(line("margin", None, format!("{margin:.2} while it is held, at leverage {leverage}")));
@@ -210,28 +210,37 @@ fn commission_of(listing: &Listing, deals: &[Deal]) -> String {
     )
 }
 
-fn spread_of(instrument: &Instrument, model: &SpreadModel, bar: &cambist_core::BarEvent) -> String {
-    let wide = instrument.to_price(bar.spread as f64);
+fn spread_of(listing: &Listing, model: &SpreadModel, bar: &BarEvent) -> String {
+    let wide = listing.instrument.to_price(bar.spread as f64);
     let spread = format!("half of {} ticks ({wide:.5}) twice", bar.spread);
     match model {
         SpreadModel::Fixed(_) => format!("{spread}: fixed"),
         SpreadModel::Data => format!("{spread}: as recorded with the bar"),
         SpreadModel::Hourly { ticks, power, reference } => {
-            let hour = bar.open_time.seconds().rem_euclid(86_400) / 3600;
+            let hour = listing.clock.shows(bar.open_time).seconds().rem_euclid(86_400) / 3600;
             let base = ticks[hour as usize];
-            format!("{spread}: {base} at {hour}:00 UTC x max(1, {:.5} / {reference})^{power}", bar.volatility)
+            format!(
+                "{spread}: {base} at the broker's {hour}:00 x max(1, {:.5} / {reference})^{power}",
+                bar.volatility
+            )
         }
     }
 }
 
-fn holding(listing: &Listing, steps: i64, price: f64, rate: f64) -> Vec<CostLine> {
+/// When the broker's day of `at` begins and ends, by our clock.
+fn midnight(clock: ServerClock, at: UnixNanos) -> String {
+    let minutes = (-clock.offset_seconds(at) / 60).rem_euclid(1440);
+    let moved = if clock.saving == DaylightSaving::None { "" } else { " on this day" };
+    format!("the broker's midnight, {:02}:{:02} UTC{moved}", minutes / 60, minutes % 60)
+}
+
+fn holding(listing: &Listing, steps: i64, bar: &BarEvent, rate: f64) -> Vec<CostLine> {
     let instrument = &listing.instrument;
     let night = |signed: i64| {
-        let value = instrument.value(signed, price);
+        let value = instrument.value(signed, bar.open as f64);
         listing.swap.of_a_day(instrument.to_lots(signed), instrument.tick_value, value) * rate
     };
-    let midnight =
-        format!("{:02}:{:02} UTC", listing.swap.rollover_minute / 60, listing.swap.rollover_minute % 60);
+    let midnight = midnight(listing.clock, bar.open_time);
     let (unit, long, short) = match listing.swap.mode {
         SwapMode::None => return vec![line("a night", 0.0, "no swap")],
         SwapMode::Points { long, short } => ("ticks a lot", long, short),

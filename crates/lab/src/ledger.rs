@@ -20,8 +20,8 @@ use serde::Serialize;
 use crate::error::LabError;
 
 const MINUTE: i64 = 60_000_000_000;
-/// 2023-01-02, a Monday.
-const START: i64 = 1_672_617_600_000_000_000;
+/// 2023-03-06, a Monday: New York moves its clocks on the Sunday after, Europe two weeks later.
+const START: i64 = 1_678_060_800_000_000_000;
 const FIRST_BALANCE: f64 = 100_000.0;
 /// An account with less than this share of its start left is replaced by a fresh one.
 const SPENT: f64 = 0.05;

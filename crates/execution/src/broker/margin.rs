@@ -22,7 +22,7 @@ impl BrokerState {
             return;
         };
         let listing = &rules.listings[instrument];
-        let days = listing.swap.days_between(before, now);
+        let days = listing.swap.days_between(listing.clock, before, now);
         let funding = listing.funding.between(before, now);
         let rent = match listing.instrument.short {
             ShortSale::Borrowed(rate) => rate * (now.0 - before.0) as f64 * 1e-9 / SECONDS_PER_YEAR,

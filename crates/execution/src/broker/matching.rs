@@ -10,7 +10,6 @@ use crate::notice::{Ended, Log, Reason};
 use crate::rules::{AfterGap, BrokerRules};
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
-const NANOS_PER_DAY: i64 = 86_400 * NANOS_PER_SECOND;
 
 /// The part of a window that is looked at.
 #[derive(Debug, Clone, Copy)]
@@ -103,8 +102,7 @@ impl BrokerState {
         // The market was there until its last event ended.
         let there_until = self.markets[instrument].until;
         let listing = &rules.listings[instrument];
-        let midnight = i64::from(listing.swap.rollover_minute) * 60 * NANOS_PER_SECOND;
-        let day = |t: UnixNanos| (t.0 - midnight).div_euclid(NANOS_PER_DAY);
+        let day = |t: UnixNanos| listing.clock.day(t);
         let mut at = 0;
         while let Some(working) = self.working.get(at) {
             let own = working.ticket.instrument == instrument;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cambist_core::PriceSide;
+use cambist_core::{DaylightSaving, PriceSide, ServerClock};
 use cambist_execution::rim::decimal;
 use cambist_execution::{
     AccountRules, AfterGap, Books, Commission, FeedRules, Funding, Impact, Instrument, Latency, Listing,
@@ -11,7 +11,9 @@ use cambist_execution::{
 use cambist_risk::{GateLimits, SizeRule};
 
 use super::ConfigError;
-use super::raw::{BooksName, LevelsName, RawBroker, ShortfallName, SizingName, SpreadName, SwapName};
+use super::raw::{
+    BooksName, LevelsName, RawBroker, SavingName, ShortfallName, SizingName, SpreadName, SwapName,
+};
 use super::sections::{refuse, require};
 
 /// A broker and how it is traded with; what must be read from files is still to come.
@@ -105,24 +107,23 @@ fn instrument(raw: &RawBroker) -> Result<Instrument, ConfigError> {
         let names = presets::NAMES.join(", ");
         return refuse("broker.instrument", format!("'{}'", raw.instrument), format!("one of {names}"));
     };
-    let or = |own: f64, preset: f64| if own == 0.0 { preset } else { own };
     // A contract of another size or tick is worth another tick, unless that is written too.
-    let resized = raw.tick_size != 0.0 || raw.contract_size != 0.0;
-    instrument.tick_size = or(raw.tick_size, instrument.tick_size);
-    instrument.contract_size = or(raw.contract_size, instrument.contract_size);
+    let resized = raw.tick_size.is_some() || raw.contract_size.is_some();
+    instrument.tick_size = raw.tick_size.unwrap_or(instrument.tick_size);
+    instrument.contract_size = raw.contract_size.unwrap_or(instrument.contract_size);
     if resized {
         instrument.tick_value = instrument.tick_size * instrument.contract_size;
     }
-    instrument.tick_value = or(raw.tick_value, instrument.tick_value);
+    instrument.tick_value = raw.tick_value.unwrap_or(instrument.tick_value);
     let (smallest, largest) = (instrument.lots.minimum, instrument.lots.maximum);
     let (least, most) = (instrument.to_lots(smallest), instrument.to_lots(largest));
-    instrument.lots.step = or(raw.lot_step, instrument.lots.step);
+    instrument.lots.step = raw.lot_step.unwrap_or(instrument.lots.step);
     let steps = |field: &'static str, lots: f64| {
         let written = decimal(&lots.to_string()).and_then(|lots| instrument.steps_of(lots));
         written.or_else(|error| refuse(field, lots, format!("on the step: {error}")))
     };
-    let minimum = steps("broker.lot_minimum", or(raw.lot_minimum, least.max(instrument.lots.step)))?;
-    let maximum = steps("broker.lot_maximum", or(raw.lot_maximum, most))?;
+    let minimum = steps("broker.lot_minimum", raw.lot_minimum.unwrap_or(least.max(instrument.lots.step)))?;
+    let maximum = steps("broker.lot_maximum", raw.lot_maximum.unwrap_or(most))?;
     (instrument.lots.minimum, instrument.lots.maximum) = (minimum, maximum);
     instrument.stops_level = i64::from(raw.stops_level);
     instrument.freeze_level = i64::from(raw.freeze_level);
@@ -139,6 +140,7 @@ fn listing(raw: &RawBroker) -> Result<Listing, ConfigError> {
     require(!both, "broker.latency_bars", raw.latency_bars, "0 when latency_ms is given")?;
     Ok(Listing {
         instrument: instrument(raw)?,
+        clock: ServerClock { offset_minutes: raw.server_offset_minutes, saving: saving(raw.daylight_saving) },
         price_side: SIDE_TO_COME,
         commission: Commission {
             per_lot: raw.commission_per_lot,
@@ -167,6 +169,14 @@ fn listing(raw: &RawBroker) -> Result<Listing, ConfigError> {
     })
 }
 
+fn saving(name: SavingName) -> DaylightSaving {
+    match name {
+        SavingName::None => DaylightSaving::None,
+        SavingName::Eu => DaylightSaving::Eu,
+        SavingName::Us => DaylightSaving::Us,
+    }
+}
+
 fn swap(raw: &RawBroker) -> Result<Swap, ConfigError> {
     const DAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
     let triple_day = match DAYS.iter().position(|&day| day == raw.triple_day) {
@@ -188,7 +198,7 @@ fn swap(raw: &RawBroker) -> Result<Swap, ConfigError> {
     };
     let unused = raw.swap == SwapName::None && (long != 0.0 || short != 0.0);
     require(!unused, "broker.swap", "none", "points or interest when swap_long or swap_short is given")?;
-    Ok(Swap { mode, rollover_minute: raw.rollover_minute, triple_day })
+    Ok(Swap { mode, triple_day })
 }
 
 fn account(raw: &RawBroker) -> Result<AccountRules, ConfigError> {

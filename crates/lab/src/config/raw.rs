@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use broker::{
-    BooksName, FillsBy, LevelsName, RawBroker, ShortfallName, SizingName, SpreadName, SwapName,
+    BooksName, FillsBy, LevelsName, RawBroker, SavingName, ShortfallName, SizingName, SpreadName, SwapName,
 };
 pub use learning::{
     Activation, DeviceName, LearnerName, OnNotFinite, PrecisionName, RawNetwork, RawPpo, Schedule, Trunk,

@@ -1,6 +1,6 @@
 //! Brokers that differ in every rule.
 
-use cambist_core::{PriceSide, UnixNanos};
+use cambist_core::{DaylightSaving, PriceSide, ServerClock, UnixNanos};
 use cambist_execution::{
     AccountRules, AfterGap, Books, BrokerRules, Commission, Funding, Impact, Latency, Listing, MarginLevels,
     ShortSale, Shortfall, Slippage, Swap, SwapMode, presets,
@@ -18,13 +18,8 @@ pub(super) fn brokers(seed: u64) -> Vec<BrokerRules> {
     let by_value = Commission { per_lot: 0.0, taker_bp: 5.0, maker_bp: -1.0, minimum: 1.0 };
     let impact = Impact { temporary: 0.8, permanent: 0.3, half_life: 20.0 };
     let slippage = Slippage { fixed: 0.7, volatility: 0.05 };
-    let week = Swap {
-        mode: SwapMode::Points { long: -6.5, short: 2.25 },
-        rollover_minute: 1320,
-        triple_day: Some(2),
-    };
-    let interest =
-        Swap { mode: SwapMode::Interest { long: -18.0, short: -3.0 }, rollover_minute: 0, triple_day: None };
+    let week = Swap { mode: SwapMode::Points { long: -6.5, short: 2.25 }, triple_day: Some(2) };
+    let interest = Swap { mode: SwapMode::Interest { long: -18.0, short: -3.0 }, triple_day: None };
     let rates =
         (0..3000).map(|i| (UnixNanos(START + i * 480 * MINUTE), 1e-4 * ((i % 7) as f64 - 2.0))).collect();
     let funding = Funding::new(rates).unwrap_or_default();
@@ -38,8 +33,16 @@ pub(super) fn brokers(seed: u64) -> Vec<BrokerRules> {
         digits: None,
         whole_ticks: true,
     };
-    let forex = listing("eurusd", PriceSide::Bid).map(|l| Listing { commission, slippage, swap: week, ..l });
+    let athens = ServerClock { offset_minutes: 120, saving: DaylightSaving::Eu };
+    let forex = listing("eurusd", PriceSide::Bid).map(|l| Listing {
+        clock: ServerClock::NEW_YORK_CLOSE,
+        commission,
+        slippage,
+        swap: week,
+        ..l
+    });
     let coin = listing("btcusd", PriceSide::Bid).map(|l| Listing {
+        clock: athens,
         commission: by_value,
         swap: interest,
         latency: Latency::Millis(20_000),

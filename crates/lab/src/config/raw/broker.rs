@@ -57,6 +57,18 @@ pub enum SwapName {
     Interest,
 }
 
+/// By whose law the broker's clock is moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SavingName {
+    /// Never.
+    None,
+    /// The European Union's.
+    Eu,
+    /// The United States'.
+    Us,
+}
+
 /// Bars that fills are decided by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -87,29 +99,29 @@ pub enum SizingName {
 pub struct RawBroker {
     /// A preset: `btcusd`, `eurusd`, `xauusd`, `btcusdt-spot`, `btcusdt-perpetual`. Its numbers can be overridden below.
     pub instrument: String,
-    /// Smallest change of the price; 0 for the preset's.
+    /// Smallest change of the price; the preset's when left out.
     #[serde(default)]
     #[schemars(extend("unit" = "price"))]
-    pub tick_size: f64,
-    /// What a tick is worth to a lot, in the profit currency; 0 for the preset's.
+    pub tick_size: Option<f64>,
+    /// What a tick is worth to a lot, in the profit currency; the preset's when left out.
     #[serde(default)]
     #[schemars(extend("unit" = "money"))]
-    pub tick_value: f64,
-    /// Units of a lot; 0 for the preset's.
+    pub tick_value: Option<f64>,
+    /// Units of a lot; the preset's when left out.
     #[serde(default)]
-    pub contract_size: f64,
-    /// Distance of one order size to the next; 0 for the preset's.
-    #[serde(default)]
-    #[schemars(extend("unit" = "lots"))]
-    pub lot_step: f64,
-    /// Smallest order; 0 for the preset's.
+    pub contract_size: Option<f64>,
+    /// Distance of one order size to the next; the preset's when left out.
     #[serde(default)]
     #[schemars(extend("unit" = "lots"))]
-    pub lot_minimum: f64,
-    /// Largest order; 0 for the preset's.
+    pub lot_step: Option<f64>,
+    /// Smallest order; the preset's when left out.
     #[serde(default)]
     #[schemars(extend("unit" = "lots"))]
-    pub lot_maximum: f64,
+    pub lot_minimum: Option<f64>,
+    /// Largest order; the preset's when left out.
+    #[serde(default)]
+    #[schemars(extend("unit" = "lots"))]
+    pub lot_maximum: Option<f64>,
     /// Least distance of stops and pending prices from the quote.
     #[serde(default)]
     #[schemars(extend("unit" = "ticks"))]
@@ -164,7 +176,7 @@ pub struct RawBroker {
     #[serde(default)]
     #[schemars(extend("unit" = "ticks"))]
     pub spread_ticks: f64,
-    /// Ask minus bid by hour of the day, UTC: 24 numbers.
+    /// Ask minus bid by hour of the broker's day: 24 numbers.
     #[serde(default)]
     #[schemars(extend("unit" = "ticks"))]
     pub spread_by_hour: Vec<f64>,
@@ -206,10 +218,12 @@ pub struct RawBroker {
     /// Swap of a short position; negative is paid.
     #[serde(default)]
     pub swap_short: f64,
-    /// Minute of the day, UTC, at which swap is charged: 1320 for 22:00.
-    #[serde(default)]
+    /// How far the broker's clock is ahead of UTC in winter: 120 for UTC+2. Its midnight charges swap and ends day orders, its
+    /// hours are those of `spread_by_hour`.
     #[schemars(extend("unit" = "minutes"))]
-    pub rollover_minute: u32,
+    pub server_offset_minutes: i32,
+    /// When it is an hour further ahead: `none`, `eu` or `us`, which is New York's summer. Most MetaTrader 5 brokers keep 120 and `us`.
+    pub daylight_saving: SavingName,
     /// Day whose night is charged three times, such as `wednesday`; empty charges every night once.
     #[serde(default)]
     pub triple_day: String,
