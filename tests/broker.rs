@@ -223,9 +223,24 @@ fn costs_are_explained_and_add_up() {
         text.contains("600 at the broker's 16:00") && text.contains("18 % a year") && text.contains("250 ms"),
         "{text}"
     );
+    let closed = [
+        "--set",
+        "broker.instrument=eurusd",
+        "--set",
+        "broker.tick_size=0.01",
+        "--set",
+        "broker.participation=0",
+    ];
+    let sunday = cambist(&[&explain[..6], &["2019-03-03T14:00"], &closed].concat());
+    let sunday =
+        format!("{}{}", String::from_utf8_lossy(&sunday.stdout), String::from_utf8_lossy(&sunday.stderr));
+    assert!(sunday.contains("the market is closed"), "{sunday}");
     // New York's summer began on the 10th: the same UTC hour is the broker's 17:00, and its midnight comes an hour earlier.
     let summer = String::from_utf8(cambist(&[&explain[..6], &["2019-07-05T14:00"]].concat()).stdout).unwrap();
-    assert!(text.contains("midnight, 22:00 UTC") && summer.contains("midnight, 21:00 UTC"), "{summer}");
+    assert!(
+        text.contains("midnight, next 22:00 UTC of 5 March") && summer.contains("midnight, next 21:00 UTC"),
+        "{summer}"
+    );
     assert!(summer.contains("600 at the broker's 17:00"), "{summer}");
 }
 
@@ -244,8 +259,13 @@ fn brokers_that_make_no_sense_are_refused() {
     };
     refused(&["broker.instrument=dogeusd"], &["broker.instrument", "dogeusd", "xauusd"]);
     refused(&["broker.tick_value=-1"], &["btcusd", "tick_value", "-1"]);
-    refused(&["broker.tick_value=0"], &["btcusd", "tick_value is 0", "must be positive"]);
-    refused(&["broker.server_offset_minutes=1000"], &["server_offset_minutes", "1000", "840"]);
+    refused(&["broker.tick_value=0"], &["rule 20", "btcusd", "tick_value is 0", "must be positive"]);
+    for offset in ["1000", "-2147483648", "330"] {
+        let set = format!("broker.server_offset_minutes={offset}");
+        refused(&[&set], &["server_offset_minutes", offset, "840"]);
+    }
+    refused(&["broker.lot_step=0"], &["broker.lot_step", "0", "positive"]);
+    refused(&["broker.rollover_minute=1320"], &["broker.rollover_minute", "server_offset_minutes"]);
     refused(
         &["broker.instrument=btcusdt-perpetual", "broker.deposit_currency=USDT"],
         &["broker.funding_file", "perpetual", "none"],

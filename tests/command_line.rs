@@ -150,7 +150,7 @@ fn a_run_is_judged_again_and_other_artefacts_are_refused() {
     works(path, &["config", "check", run.join("config.toml").to_str().unwrap()]);
     let manifest = run.join("artefact/artefact.json");
     let json = std::fs::read_to_string(&manifest).unwrap();
-    std::fs::write(&manifest, json.replacen("\"schema\": 2", "\"schema\": 99", 1)).unwrap();
+    std::fs::write(&manifest, json.replacen("\"schema\": 3", "\"schema\": 99", 1)).unwrap();
     fails(path, &["evaluate", "latest"], &["schema 99"]);
     std::fs::write(&manifest, json.replacen("\"seed\": 1", "\"seed\": 2", 1)).unwrap();
     fails(path, &["evaluate", "latest"], &["damaged"]);

@@ -48,6 +48,14 @@ impl ServerClock {
     /// most MetaTrader 5 brokers keep.
     pub const NEW_YORK_CLOSE: Self = Self { offset_minutes: 120, saving: DaylightSaving::Us };
 
+    /// Whether there is such a clock: within 14 hours of UTC, and on the hour if it is moved. A moved one off the hour could fall
+    /// back through its own midnight and live through it twice.
+    #[must_use]
+    pub fn is_one(self) -> bool {
+        let moved = self.saving != DaylightSaving::None;
+        (-14 * 60..=14 * 60).contains(&self.offset_minutes) && (!moved || self.offset_minutes % 60 == 0)
+    }
+
     /// Seconds ahead of UTC at `at`.
     #[inline]
     #[must_use]
@@ -75,6 +83,16 @@ impl ServerClock {
     #[must_use]
     pub fn day(self, at: UnixNanos) -> i64 {
         self.shows(at).0.div_euclid(SECONDS_PER_DAY * NANOS_PER_SECOND)
+    }
+
+    /// When the day of `at` ends.
+    #[must_use]
+    pub fn next_midnight(self, at: UnixNanos) -> UnixNanos {
+        let shown = (self.day(at) + 1) * SECONDS_PER_DAY;
+        let unmoved = UnixNanos((shown - self.offset_seconds(at)) * NANOS_PER_SECOND);
+        // The clock may be moved on the way there, even over midnight itself.
+        let moved = UnixNanos((shown - self.offset_seconds(unmoved)) * NANOS_PER_SECOND);
+        if self.day(moved) > self.day(at) { moved } else { unmoved }
     }
 
     /// Day of the week of [`Self::day`] number `day`, 0 for Monday.
@@ -156,6 +174,34 @@ mod tests {
         assert_eq!(ServerClock::weekday(day("2023-01-08T22:00")), 0, "a Sunday evening is Monday");
         let shown = clock.shows(UnixNanos::parse("2023-07-10T20:59").unwrap());
         assert_eq!(shown, UnixNanos::parse("2023-07-10T23:59").unwrap());
+    }
+
+    /// A day begins where the one before ends, and days only go up: of every clock there is, around every change of it.
+    #[test]
+    fn days_follow_one_another() {
+        for saving in [DaylightSaving::None, DaylightSaving::Eu, DaylightSaving::Us] {
+            for offset_minutes in (-840..=840).step_by(60) {
+                let clock = ServerClock { offset_minutes, saving };
+                assert!(clock.is_one());
+                let (mut at, end) =
+                    (UnixNanos::parse("2026-03-01").unwrap(), UnixNanos::parse("2026-11-10").unwrap());
+                let mut day = clock.day(at);
+                while at < end {
+                    let midnight = clock.next_midnight(at);
+                    assert_eq!(clock.day(UnixNanos(midnight.0 - 1)), day, "{clock:?} before {midnight}");
+                    at.0 += 900 * NANOS_PER_SECOND;
+                    let next = clock.day(at);
+                    assert_eq!(next - day, i64::from(at >= midnight), "{clock:?} at {at}");
+                    day = next;
+                }
+            }
+        }
+        let off = |offset_minutes, saving| ServerClock { offset_minutes, saving }.is_one();
+        assert!(
+            off(330, DaylightSaving::None)
+                && !off(-105, DaylightSaving::Eu)
+                && !off(i32::MIN, DaylightSaving::Us)
+        );
     }
 
     /// The first and the last moment of a summer, to the second.

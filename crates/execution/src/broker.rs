@@ -10,7 +10,8 @@
 //!    number.
 //! 5. Nothing pending is changed or cancelled within the freeze level of the quote.
 //! 6. An order serves at the first price of the instrument's session at or after its arrival; if the market was away between
-//!    for longer than is allowed it expires instead. Out of session no order and no level is served. A day order ends with
+//!    for longer than is allowed it expires instead. Out of session no order and no level is served; of a
+//!    bar its open decides. A day order ends with
 //!    the day of the broker's clock, a dated one with its time.
 //! 7. An order that arrives inside a bar fills, if it is a market order, at the worse of the bar's open and the straight
 //!    line from open to close at its arrival; a pending order works from the next bar on. Latency never improves a price.
@@ -40,6 +41,8 @@
 //! 18. A trade of others fills a resting limit order that it went beyond, up to its volume.
 //! 19. Changes of a book make quotes: each time its best prices or their volumes change. A new price that crosses the
 //!     other side has taken it away.
+//! 20. An instrument, or terms, that no broker would publish (a tick worth nothing, a clock off the hour that is moved) are
+//!     refused before anything is traded.
 
 mod fills;
 mod margin;

@@ -84,7 +84,7 @@ pub struct Instrument {
 
 /// Why an instrument cannot be traded.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("instrument {name}: {field} is {value}; it must be {expected}")]
+#[error("rule 20: instrument {name}: {field} is {value}; it must be {expected}")]
 pub struct InstrumentError {
     /// Which instrument.
     pub name: String,
@@ -272,6 +272,14 @@ mod tests {
         assert!(!at("2023-11-05T21:59") && at("2023-11-05T22:00"), "Sunday evening, on which it ended");
         let gold = presets::instrument("xauusd").unwrap();
         let at = |text: &str| gold.trades_at(UnixNanos::parse(text).unwrap());
-        assert!(!at("2023-07-05T21:30") && at("2023-07-05T22:00"), "an hour's rest after New York's close");
+        for (day, close) in [("2023-01-0", 21), ("2023-07-0", 20)] {
+            for date in [3, 4, 5] {
+                let at = |hour: i32, minute: i32| at(&format!("{day}{date}T{hour:02}:{minute:02}"));
+                let open = [at(close, 59), at(close + 1, 0), at(close + 1, 59), at(close + 2, 0), at(7, 0)];
+                assert_eq!(open, [true, false, false, true, true], "an hour's rest after New York's close");
+            }
+        }
+        assert!(at("2023-07-07T20:59") && !at("2023-07-07T22:30"), "Friday");
+        assert!(!at("2023-07-09T21:59") && at("2023-07-09T22:00"), "Sunday");
     }
 }

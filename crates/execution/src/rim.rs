@@ -20,7 +20,7 @@ pub enum RimError {
         tick: f64,
     },
     /// The volume is between two steps.
-    #[error("{lots} lots are no multiple of the lot step {step}")]
+    #[error("rule 1: {lots} lots are no multiple of the lot step {step}")]
     OffStep {
         /// The volume.
         lots: Decimal,
@@ -115,7 +115,7 @@ mod tests {
         let error = eurusd.ticks_of(read("1.102345")).unwrap_err();
         assert_eq!(error.to_string(), "the price 1.102345 is no multiple of the tick 0.00001");
         let error = eurusd.steps_of(read("0.0700000001")).unwrap_err();
-        assert_eq!(error.to_string(), "0.0700000001 lots are no multiple of the lot step 0.01");
+        assert_eq!(error.to_string(), "rule 1: 0.0700000001 lots are no multiple of the lot step 0.01");
         assert!(matches!(decimal("much"), Err(RimError::NotANumber(_))));
         assert!(eurusd.steps_of(Decimal::MAX).is_err(), "too large to be counted");
     }

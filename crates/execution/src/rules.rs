@@ -202,9 +202,9 @@ impl Listing {
             ),
             (
                 "server_offset_minutes",
-                self.clock.offset_minutes.abs() <= 14 * 60,
+                self.clock.is_one(),
                 f64::from(self.clock.offset_minutes),
-                "at most 14 hours (840) from UTC",
+                "at most 14 hours (840) from UTC, and whole hours (60) where daylight saving moves it",
             ),
             ("reject_share", fraction(self.reject_share), self.reject_share, "from 0 to 1"),
         ];

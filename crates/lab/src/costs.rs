@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use cambist_core::{BarEvent, DaylightSaving, MarketEvent, ServerClock, Ticket, UnixNanos};
+use cambist_core::{BarEvent, MarketEvent, Ticket, UnixNanos};
 use cambist_execution::rim::decimal;
 use cambist_execution::{
     AccountRules, BrokerRules, Deal, Latency, Listing, Notice, Shortfall, SpreadModel, SwapMode,
@@ -111,6 +111,10 @@ fn broker(
         ),
         line("size", None, format!("{lots} lots are {steps} steps, worth {value:.2}")),
     ];
+    if !instrument.trades_at(bar.open_time) {
+        let closed = "the market is closed: no order is served at this time (rule 6); what follows is what it would cost";
+        lines.push(line("out of session", None, closed));
+    }
     let filled: i64 = deals.iter().map(|deal| deal.steps).sum();
     if filled < 2 * steps {
         let most = listing.participation.unwrap_or(1.0);
@@ -227,20 +231,14 @@ fn spread_of(listing: &Listing, model: &SpreadModel, bar: &BarEvent) -> String {
     }
 }
 
-/// When the broker's day of `at` begins and ends, by our clock.
-fn midnight(clock: ServerClock, at: UnixNanos) -> String {
-    let minutes = (-clock.offset_seconds(at) / 60).rem_euclid(1440);
-    let moved = if clock.saving == DaylightSaving::None { "" } else { " on this day" };
-    format!("the broker's midnight, {:02}:{:02} UTC{moved}", minutes / 60, minutes % 60)
-}
-
 fn holding(listing: &Listing, steps: i64, bar: &BarEvent, rate: f64) -> Vec<CostLine> {
     let instrument = &listing.instrument;
     let night = |signed: i64| {
         let value = instrument.value(signed, bar.open as f64);
         listing.swap.of_a_day(instrument.to_lots(signed), instrument.tick_value, value) * rate
     };
-    let midnight = midnight(listing.clock, bar.open_time);
+    let next = listing.clock.next_midnight(bar.open_time).civil().format("%H:%M UTC of %-d %B");
+    let midnight = format!("the broker's midnight, next {next}");
     let (unit, long, short) = match listing.swap.mode {
         SwapMode::None => return vec![line("a night", 0.0, "no swap")],
         SwapMode::Points { long, short } => ("ticks a lot", long, short),

@@ -99,6 +99,7 @@ impl Course {
         let first = |listing: &Listing| {
             listing.instrument.nearest_tick(match listing.instrument.base.as_str() {
                 "EUR" => 1.1,
+                "XAU" => 1_900.0,
                 _ => 20_000.0,
             })
         };

@@ -3,6 +3,11 @@
 //!
 //! Recursive state restarts at fixed UTC anchors ([`cambist_core::indicator`]), so that a stream begun at any earlier bar
 //! gives the batch's bits. Labels do not swap between fits: states are ordered by volatility.
+//!
+//! What is refused, by number:
+//! 1. A model that was fitted on other bars or features than it is to label, or as another kind than is asked for.
+//! 2. A setting that makes no sense.
+//! 3. A training window too short, or too still, to fit anything on.
 
 pub mod changes;
 pub mod hmm;

@@ -78,7 +78,7 @@ pub struct RegimeModel {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum RegimeError {
     /// A setting that makes no sense.
-    #[error("regime.{field} is {value}; it must be {expected}")]
+    #[error("regime rule 2: regime.{field} is {value}; it must be {expected}")]
     Setting {
         /// Which.
         field: &'static str,
@@ -88,7 +88,9 @@ pub enum RegimeError {
         expected: String,
     },
     /// Too few bars, or all the same.
-    #[error("the training window has {n} bars of {timeframe} that move; the model needs more, or others")]
+    #[error(
+        "regime rule 3: the training window has {n} bars of {timeframe} that move; the model needs more, or others"
+    )]
     TooLittle {
         /// Bars.
         n: usize,
@@ -96,7 +98,9 @@ pub enum RegimeError {
         timeframe: String,
     },
     /// Another model than the bars.
-    #[error("the regime model's {field} is {model}, here it is {here}: fit it on these bars, or use those")]
+    #[error(
+        "regime rule 1: the regime model's {field} is {model}, here it is {here}: fit it on these bars, or use those"
+    )]
     Mismatch {
         /// What differs.
         field: &'static str,

@@ -4,14 +4,13 @@
 
 use std::collections::VecDeque;
 
-use cambist_core::time::{NANOS_PER_SECOND, SECONDS_PER_DAY};
-use cambist_core::{Ticket, UnixNanos};
+use cambist_core::time::NANOS_PER_SECOND;
+use cambist_core::{ServerClock, Ticket, UnixNanos};
 use serde::{Deserialize, Serialize};
 
 use crate::Approved;
 
 const NANOS_PER_HOUR: i64 = 3600 * NANOS_PER_SECOND;
-const NANOS_PER_DAY: i64 = SECONDS_PER_DAY * NANOS_PER_SECOND;
 
 /// Limits of an account. None is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -20,8 +19,10 @@ pub struct GateLimits {
     pub max_exposure: Option<f64>,
     /// Orders in any sixty minutes, those that reduce apart.
     pub orders_per_hour: Option<u32>,
-    /// Share of the equity at the day's first order (UTC) that may be lost on it.
+    /// Share of a day's first equity that may be lost on it.
     pub daily_loss: Option<f64>,
+    /// The clock that days are counted by.
+    pub clock: ServerClock,
     /// Share of the highest equity seen that may be lost.
     pub drawdown: Option<f64>,
     /// Age of the last price beyond which nothing is opened, in seconds.
@@ -71,7 +72,7 @@ pub enum Shut {
         limit: u32,
     },
     /// Too much lost today.
-    #[error("{lost:.4} of equity is lost today; risk.daily_loss is {limit}")]
+    #[error("{lost:.4} of equity is lost on this day of the broker's; risk.daily_loss is {limit}")]
     DailyLoss {
         /// Share lost.
         lost: f64,
@@ -132,7 +133,7 @@ impl Gate {
     #[inline]
     pub fn observe(&mut self, now: UnixNanos, equity: f64) {
         self.peak = self.peak.max(equity);
-        let day = now.0.div_euclid(NANOS_PER_DAY);
+        let day = self.limits.clock.day(now);
         if day != self.day {
             (self.day, self.day_equity) = (day, equity);
         }
@@ -215,6 +216,7 @@ mod tests {
             max_exposure: Some(1.0),
             orders_per_hour: Some(2),
             daily_loss: Some(0.05),
+            clock: ServerClock::UTC,
             drawdown: Some(0.2),
             stale_after: Some(60.0),
         };
@@ -239,6 +241,14 @@ mod tests {
         assert!(matches!(shut(&mut lost, &at(1.0, 189.0, 0)), Shut::DailyLoss { .. }));
         assert!(matches!(shut(&mut lost, &at(25.0, 150.0, 0)), Shut::Drawdown { .. }));
         assert!(lost.approve(buy(-5), &at(25.0, 1.0, 5)).is_ok(), "flattening");
+
+        // The broker's day ends with its clock's, at 22:00 UTC in winter: what was lost before is another day's.
+        let later = |clock| {
+            let mut gate = Gate::new(GateLimits { drawdown: None, clock, ..limits });
+            gate.observe(UnixNanos(20 * NANOS_PER_HOUR), 200.0);
+            gate.approve(buy(10), &at(22.5, 189.0, 0)).is_ok()
+        };
+        assert!(!later(ServerClock::UTC) && later(ServerClock::NEW_YORK_CLOSE));
         assert!(lost.approve(buy(-6), &at(25.0, 1.0, 5)).is_err(), "a reversal is no reduction");
         let leg = Ticket { closes: Some(7), ..buy(1) };
         assert!(

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::RunError;
 
 /// The schema this version writes and reads.
-pub const SCHEMA: u64 = 2;
+pub const SCHEMA: u64 = 3;
 
 const MANIFEST: &str = "artefact.json";
 const WEIGHTS: &str = "weights.safetensors";
@@ -132,7 +132,7 @@ mod tests {
         std::fs::write(&path, text.replace("1e-300", "1e-301")).unwrap();
         let error = load::<BTreeMap<String, f64>>(&place).unwrap_err();
         assert!(matches!(error, RunError::Damaged { what: "the manifest", .. }), "{error}");
-        std::fs::write(&path, text.replace("\"schema\": 2", "\"schema\": 7")).unwrap();
+        std::fs::write(&path, text.replace("\"schema\": 3", "\"schema\": 7")).unwrap();
         let error = load::<BTreeMap<String, f64>>(&place).unwrap_err();
         assert!(matches!(error, RunError::Schema { found: 7, .. }), "{error}");
     }

@@ -117,7 +117,9 @@ fn instrument(raw: &RawBroker) -> Result<Instrument, ConfigError> {
     instrument.tick_value = raw.tick_value.unwrap_or(instrument.tick_value);
     let (smallest, largest) = (instrument.lots.minimum, instrument.lots.maximum);
     let (least, most) = (instrument.to_lots(smallest), instrument.to_lots(largest));
-    instrument.lots.step = raw.lot_step.unwrap_or(instrument.lots.step);
+    let step = raw.lot_step.unwrap_or(instrument.lots.step);
+    require(step.is_finite() && step > 0.0, "broker.lot_step", step, "positive (rule 20)")?;
+    instrument.lots.step = step;
     let steps = |field: &'static str, lots: f64| {
         let written = decimal(&lots.to_string()).and_then(|lots| instrument.steps_of(lots));
         written.or_else(|error| refuse(field, lots, format!("on the step: {error}")))
@@ -140,7 +142,7 @@ fn listing(raw: &RawBroker) -> Result<Listing, ConfigError> {
     require(!both, "broker.latency_bars", raw.latency_bars, "0 when latency_ms is given")?;
     Ok(Listing {
         instrument: instrument(raw)?,
-        clock: ServerClock { offset_minutes: raw.server_offset_minutes, saving: saving(raw.daylight_saving) },
+        clock: clock(raw),
         price_side: SIDE_TO_COME,
         commission: Commission {
             per_lot: raw.commission_per_lot,
@@ -169,12 +171,13 @@ fn listing(raw: &RawBroker) -> Result<Listing, ConfigError> {
     })
 }
 
-fn saving(name: SavingName) -> DaylightSaving {
-    match name {
+fn clock(raw: &RawBroker) -> ServerClock {
+    let saving = match raw.daylight_saving {
         SavingName::None => DaylightSaving::None,
         SavingName::Eu => DaylightSaving::Eu,
         SavingName::Us => DaylightSaving::Us,
-    }
+    };
+    ServerClock { offset_minutes: raw.server_offset_minutes, saving }
 }
 
 fn swap(raw: &RawBroker) -> Result<Swap, ConfigError> {
@@ -292,6 +295,7 @@ fn gate(raw: &RawBroker) -> Result<GateLimits, ConfigError> {
         max_exposure: Some(raw.max_exposure),
         orders_per_hour: (raw.orders_per_hour > 0).then_some(raw.orders_per_hour),
         daily_loss: share(raw.daily_loss),
+        clock: clock(raw),
         drawdown: share(raw.max_drawdown),
         stale_after: share(raw.stale_after),
     })

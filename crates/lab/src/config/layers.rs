@@ -156,7 +156,7 @@ impl Layers {
         // A section that may be left out, and is, explains nothing.
         let there = |known: &Known| known.field.split('.').next().is_some_and(|s| resolved.contains_key(s));
         let explained = known_fields().into_iter().filter(there).map(|known| Explained {
-            value: get(&resolved, &known.field).map_or(String::new(), ToString::to_string),
+            value: get(&resolved, &known.field).map_or("left out".to_owned(), ToString::to_string),
             origin: origin(&known.field),
             unit: known.unit,
             meaning: known.meaning,
@@ -165,6 +165,10 @@ impl Layers {
         Ok(explained.collect())
     }
 }
+
+/// Fields that are called otherwise now.
+const MOVED: [(&str, &str); 1] =
+    [("broker.rollover_minute", "broker.server_offset_minutes' with 'broker.daylight_saving")];
 
 struct Known {
     field: String,
@@ -229,7 +233,9 @@ fn check_names(path: &str, table: &Table, known: &[Known]) -> Result<(), ConfigE
         let bad = bad.or_else(|| (!is_section).then(|| section.clone()));
         if let Some(field) = bad {
             let distance = |k: &&Known| strsim::damerau_levenshtein(&k.field, &field);
-            let nearest = known.iter().min_by_key(distance).map(|k| k.field.clone()).unwrap_or_default();
+            let moved = MOVED.iter().find(|(from, _)| *from == field).map(|&(_, to)| to.to_owned());
+            let nearest = known.iter().min_by_key(distance).map(|k| k.field.clone());
+            let nearest = moved.or(nearest).unwrap_or_default();
             return Err(ConfigError::Unknown { path: path.to_owned(), field, nearest });
         }
     }

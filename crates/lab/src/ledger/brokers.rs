@@ -48,6 +48,11 @@ pub(super) fn brokers(seed: u64) -> Vec<BrokerRules> {
         latency: Latency::Millis(20_000),
         ..l
     });
+    let gold = listing("xauusd", PriceSide::Bid).map(|l| Listing {
+        clock: ServerClock::NEW_YORK_CLOSE,
+        swap: week,
+        ..l
+    });
     let perpetual = listing("btcusdt-perpetual", PriceSide::Last).map(|l| Listing {
         commission: by_value,
         funding,
@@ -77,6 +82,7 @@ pub(super) fn brokers(seed: u64) -> Vec<BrokerRules> {
         (vec![forex.clone()], account),
         (vec![forex.clone(), coin.clone()], AccountRules { digits: Some(2), ..account }),
         (vec![forex.clone(), coin.clone()], hedging),
+        (vec![gold], AccountRules { digits: Some(2), ..hedging }),
         (vec![coin], AccountRules { levels: money, shortfall: Shortfall::Cut, leverage: 20.0, ..hedging }),
         (vec![perpetual.clone()], AccountRules { leverage: 10.0, shortfall: Shortfall::Cut, ..account }),
         (vec![perpetual], AccountRules { leverage: 10.0, whole_ticks: false, ..hedging }),

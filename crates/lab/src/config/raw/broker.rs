@@ -218,8 +218,8 @@ pub struct RawBroker {
     /// Swap of a short position; negative is paid.
     #[serde(default)]
     pub swap_short: f64,
-    /// How far the broker's clock is ahead of UTC in winter: 120 for UTC+2. Its midnight charges swap and ends day orders, its
-    /// hours are those of `spread_by_hour`.
+    /// How far the broker's clock is ahead of UTC in winter: 120 for UTC+2. Its midnight charges swap, ends day orders
+    /// and begins the day of `daily_loss`; its hours are those of `spread_by_hour`.
     #[schemars(extend("unit" = "minutes"))]
     pub server_offset_minutes: i32,
     /// When it is an hour further ahead: `none`, `eu` or `us`, which is New York's summer. Most MetaTrader 5 brokers keep 120 and `us`.
@@ -277,7 +277,7 @@ pub struct RawBroker {
     #[serde(default)]
     #[schemars(extend("unit" = "s"))]
     pub stale_after: f64,
-    /// Share of the day's first equity after whose loss nothing is opened; 0 for no limit.
+    /// Share of the first equity of the broker's day after whose loss nothing is opened on it; 0 for no limit.
     #[serde(default)]
     pub daily_loss: f64,
     /// Share of the highest equity after whose loss nothing is opened; 0 for no limit.
