@@ -16,7 +16,7 @@ pub(crate) use search::{
     CheckGateArgs, CheckSearchArgs, FilterArgs, LaunchArgs, LogsArgs, RunsCommand, SamplerName, SweepArgs,
     SweepCommand,
 };
-pub(crate) use trade::{BacktestArgs, CostsCommand, RegimeArgs, RegimeCommand};
+pub(crate) use trade::{BacktestArgs, CostsCommand, RegimeArgs, RegimeCommand, TerminalCommand};
 
 /// Reinforcement learning for markets: simulate like a broker, train fast, judge honestly.
 #[derive(Debug, Parser)]
@@ -79,6 +79,11 @@ pub(crate) enum Command {
     Costs {
         #[command(subcommand)]
         command: CostsCommand,
+    },
+    /// A MetaTrader 5 terminal on a tape, as a process of its own.
+    Terminal {
+        #[command(subcommand)]
+        command: TerminalCommand,
     },
     /// Fit, label, plot and report which market it is.
     Regime {

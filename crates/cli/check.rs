@@ -18,7 +18,7 @@ use crate::args::{
     CheckCommand, CheckGateArgs, CheckSearchArgs, ConfigArgs, Exercise, LearningArgs, MachineArgs,
     SamplerName,
 };
-use crate::progress::interruption;
+use crate::progress::{SAVING, interruption};
 use crate::{output, table};
 
 pub(crate) fn run(command: &CheckCommand, machine: &MachineArgs) -> anyhow::Result<()> {
@@ -135,7 +135,7 @@ fn learning(args: &LearningArgs, machine: &MachineArgs) -> anyhow::Result<()> {
         oracle: OracleMarket::scaled(args.oracle_psi, args.oracle_lambda)?,
         lags: args.lags.clone(),
     };
-    let stop = interruption()?;
+    let stop = interruption(SAVING)?;
     let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new(0) };
     bar.set_style(
         ProgressStyle::with_template("{bar:24} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar()),

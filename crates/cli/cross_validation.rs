@@ -10,13 +10,13 @@ use cambist_lab::cross_validation::{
 use cambist_lab::run::Machine;
 
 use crate::args::{CrossValidateArgs, MachineArgs};
-use crate::progress::{Voice, Watcher, interruption};
+use crate::progress::{SAVING, Voice, Watcher, interruption};
 use crate::train::INTERRUPTED;
 use crate::{output, table};
 
 pub(crate) fn run(args: &CrossValidateArgs, machine: &MachineArgs) -> anyhow::Result<ExitCode> {
     let machine = Machine { time_limit: args.time_limit, ..machine.machine() };
-    let mut watcher = Watcher::new(Voice::of(args.json, args.quiet), interruption()?);
+    let mut watcher = Watcher::new(Voice::of(args.json, args.quiet), interruption(SAVING)?);
     let clock = SystemClock::start();
     let ending = match &args.resume {
         Some(wanted) => go_on(&find_unfinished(&machine, wanted)?, &machine, &clock, &mut watcher),

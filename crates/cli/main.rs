@@ -17,6 +17,7 @@ mod regime;
 mod runs;
 mod sweep;
 mod table;
+mod terminal;
 mod train;
 
 use std::process::ExitCode;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Command::Promote(args) => return ended(promote::run(&args, &cli.machine)),
         Command::Ensemble(args) => ensemble::run(&args, &cli.machine),
         Command::Unseal(args) => train::unseal(&args, &cli.machine),
+        Command::Terminal { command } => terminal::run(&command, &cli.machine),
         Command::Costs { command } => costs::run(&command, &cli.machine),
         Command::Regime { command } => regime::run(&command, &cli.machine),
         Command::Data { command } => data::run(*command, &cli.machine),

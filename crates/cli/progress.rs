@@ -8,6 +8,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::output;
 
+/// What a training says to Ctrl-C.
+pub(crate) const SAVING: &str = "stopping: finishing this update and saving; again to stop at once";
+
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Voice {
@@ -29,15 +32,15 @@ impl Voice {
     }
 }
 
-/// Set by the first Ctrl-C or SIGTERM; the second ends the program.
-pub(crate) fn interruption() -> Result<Arc<AtomicBool>, ctrlc::Error> {
+/// Set by the first Ctrl-C or SIGTERM, which is answered by what it `says`; the second ends the program.
+pub(crate) fn interruption(says: &'static str) -> Result<Arc<AtomicBool>, ctrlc::Error> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = Arc::clone(&flag);
     ctrlc::set_handler(move || {
         if set.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
         }
-        output::error("stopping: finishing this update and saving; again to stop at once");
+        output::error(says);
     })?;
     Ok(flag)
 }

@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::{LaunchArgs, MachineArgs, SweepArgs, SweepCommand};
 use crate::output;
-use crate::progress::interruption;
+use crate::progress::{SAVING, interruption};
 use crate::train::INTERRUPTED;
 
 pub(crate) fn run(args: &SweepArgs, machine: &MachineArgs) -> anyhow::Result<ExitCode> {
@@ -40,7 +40,7 @@ fn default_storage(machine: &Machine) -> String {
 }
 
 fn all_workers(config: &Path, how: &LaunchArgs, machine: &Machine) -> anyhow::Result<ExitCode> {
-    let stop = interruption()?;
+    let stop = interruption(SAVING)?;
     let launched = Launch::read(config)?;
     launched.rehearse(machine)?;
     let url = how.storage.clone().unwrap_or_else(|| default_storage(machine));
@@ -91,7 +91,7 @@ fn say_report(report: &Report) {
 }
 
 fn one_worker(url: &str, study: &str, machine: &Machine) -> anyhow::Result<ExitCode> {
-    let stop = interruption()?;
+    let stop = interruption(SAVING)?;
     let done = work(url, study, machine, &SystemClock::start(), &stop, &mut Said)?;
     let worker::Done { complete, pruned, failed } = done;
     output::error(&format!("worker done: {complete} complete, {pruned} given up, {failed} failed"));

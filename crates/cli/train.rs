@@ -10,7 +10,7 @@ use cambist_lab::seeds::run_seeds;
 use cambist_lab::{Layers, view};
 
 use crate::args::{EvaluateArgs, MachineArgs, SafetyArgs, TrainArgs, UnsealArgs};
-use crate::progress::{Voice, Watcher, interruption};
+use crate::progress::{SAVING, Voice, Watcher, interruption};
 use crate::{output, table};
 
 impl MachineArgs {
@@ -46,7 +46,7 @@ pub(crate) const INTERRUPTED: u8 = 75;
 pub(crate) fn train(args: &TrainArgs, machine: &MachineArgs) -> anyhow::Result<ExitCode> {
     let voice = Voice::of(args.json, args.quiet);
     let (clock, machine) = (SystemClock::start(), machine.machine_for(&args.safety));
-    let mut watcher = Watcher::new(voice, interruption()?);
+    let mut watcher = Watcher::new(voice, interruption(SAVING)?);
     let ending = if let Some(wanted) = &args.resume {
         resume(&find_unfinished(&machine, wanted)?, &machine, &clock, &mut watcher)
     } else {

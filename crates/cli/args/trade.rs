@@ -104,3 +104,33 @@ pub(crate) enum CostsCommand {
         at: String,
     },
 }
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TerminalCommand {
+    /// Serve the config's broker on its bars, to the stand-in of the package MetaTrader5 in bridge/standin.
+    Simulate {
+        /// A TOML config with a section for the broker.
+        config: Option<PathBuf>,
+        /// Overrides a field: section.name=value; may be repeated.
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        set: Vec<String>,
+        /// The account is opened at the close of the last bar before this time, UTC.
+        #[arg(long)]
+        from: String,
+        /// The tape ends here, UTC; with the data if left out.
+        #[arg(long)]
+        until: Option<String>,
+        /// File of what was asked: written before it is carried out, and lived through again when there is one.
+        #[arg(long)]
+        journal: Option<PathBuf>,
+        /// Number of the account.
+        #[arg(long, default_value_t = 1)]
+        login: u64,
+        /// Address to listen at; port 0 for any that is free.
+        #[arg(long, default_value = "127.0.0.1:18812")]
+        listen: String,
+        /// How time passes: virtual, when it is told to, or so many times as fast as the wall clock.
+        #[arg(long, default_value = "virtual")]
+        pace: String,
+    },
+}

@@ -78,6 +78,15 @@ impl ServerClock {
         UnixNanos(at.0 + self.offset_seconds(at) * NANOS_PER_SECOND)
     }
 
+    /// When the clock shows `shown`: of an hour it shows twice the first time, and of one it leaves out, as if it had not.
+    #[must_use]
+    pub fn when(self, shown: UnixNanos) -> UnixNanos {
+        let unmoved = i64::from(self.offset_minutes) * 60;
+        let [summer, winter] =
+            [unmoved + 3600, unmoved].map(|ahead| UnixNanos(shown.0 - ahead * NANOS_PER_SECOND));
+        if self.offset_seconds(summer) == unmoved + 3600 { summer } else { winter }
+    }
+
     /// Days of the clock since 1970-01-01, a Thursday, which have ended at `at`: two times of one day have one number.
     #[inline]
     #[must_use]
@@ -217,6 +226,15 @@ mod tests {
                 clock.offset_seconds(UnixNanos(time)) - i64::from(clock.offset_minutes) * 60
             };
             assert_eq!([at(from, -1), at(from, 0), at(until, -1), at(until, 0)], [0, 3600, 3600, 0]);
+            // What is shown tells when it was, but in the hour that is shown twice.
+            for (text, hours) in [(from, -3..=3), (until, -3..=3)] {
+                for hour in hours {
+                    let time = UnixNanos(UnixNanos::parse(text).unwrap().0 + hour * 3600 * NANOS_PER_SECOND);
+                    let twice = text == until && hour == 0;
+                    let first = UnixNanos(time.0 - i64::from(twice) * 3600 * NANOS_PER_SECOND);
+                    assert_eq!(clock.when(clock.shows(time)), first, "{time}");
+                }
+            }
         }
     }
 }

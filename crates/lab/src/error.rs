@@ -14,6 +14,12 @@ use crate::config::ConfigError;
 /// An error of an experiment.
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
+    /// A terminal needs a broker.
+    #[error("a terminal needs the section [broker]: the short form, [execution], knows no orders")]
+    NoBroker,
+    /// A terminal.
+    #[error(transparent)]
+    Terminal(#[from] cambist_terminal::SetupError),
     /// The config.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -31,6 +31,7 @@ pub mod spread;
 mod stress;
 pub mod study;
 pub mod sweep;
+pub mod terminal;
 pub mod train;
 pub mod view;
 

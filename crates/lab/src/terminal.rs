@@ -1,0 +1,56 @@
+//! A simulated terminal on the bars of a config: `cambist terminal simulate`.
+
+use std::path::Path;
+
+use cambist_core::UnixNanos;
+use cambist_market::Execution;
+use cambist_terminal::Setup;
+pub use cambist_terminal::{Pace, Terminal, serve};
+
+use crate::config::{Config, DataSource, ExecutionSetup, Layers};
+use crate::error::LabError;
+use crate::market::Market;
+
+/// What a terminal is opened on, beside its config.
+#[derive(Debug, Clone, Copy)]
+pub struct TerminalRequest<'a> {
+    /// The account is opened at the close of the last bar before this time, UTC.
+    pub from: &'a str,
+    /// The tape ends with the last bar that closes by this time, UTC; with the data when it is none.
+    pub until: Option<&'a str>,
+    /// Number of the account.
+    pub login: u64,
+    /// File of what was asked, to go on from.
+    pub journal: Option<&'a Path>,
+}
+
+/// Opens a terminal of the config's broker on its bars. Sealed rows are not among them.
+///
+/// # Errors
+/// When the config has no `[broker]`, the data are not there, the times hold no bars, or the journal is another's.
+pub fn open(layers: &Layers, data: &Path, request: &TerminalRequest<'_>) -> Result<Terminal, LabError> {
+    let config = Config::validate(layers.resolve()?)?;
+    let ExecutionSetup::Broker(broker) = &config.execution else { return Err(LabError::NoBroker) };
+    let time = |text: &str| UnixNanos::parse(text).ok_or_else(|| LabError::Time(text.to_owned()));
+    let from = time(request.from)?;
+    let until = request.until.map(time).transpose()?.unwrap_or(UnixNanos(i64::MAX));
+    let market = Market::prepare(&config, data)?;
+    let Execution::Full(full) = &market.execution else { return Err(LabError::NoBroker) };
+    let end = full.events.partition_point(|bar| bar.close_time <= until);
+    let symbol = match &config.source {
+        DataSource::Store { symbol, .. } => symbol.0.clone(),
+        DataSource::Synthetic(_) => broker.listing.instrument.name.to_uppercase(),
+    };
+    let setup = Setup {
+        rules: full.rules.clone(),
+        symbol,
+        bars: full.events[..end].into(),
+        rates: full.rates[..end.min(full.rates.len())].into(),
+        seconds: market.tape.timeframe.seconds(),
+        history: full.events.partition_point(|bar| bar.open_time < from).min(end),
+        balance: config.initial_cash(),
+        currency: config.raw.broker.as_ref().map_or(String::new(), |broker| broker.deposit_currency.clone()),
+        login: request.login,
+    };
+    Ok(Terminal::open(setup, request.journal)?)
+}

@@ -1,0 +1,349 @@
+//! The terminal beside the broker it is made of: the same fills, nothing told too early, everything there again after a crash.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test")]
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use cambist_core::rng::{Purpose, Stream};
+use cambist_core::{BarEvent, MarketEvent, PriceSide, ServerClock, Ticket, UnixNanos};
+use cambist_execution::{
+    AccountRules, Books, Broker, BrokerRules, Commission, Impact, Latency, Listing, MarginLevels, Notice,
+    Shortfall, Slippage, Swap, SwapMode, presets,
+};
+use cambist_risk::{Gate, GateLimits, Position};
+use cambist_terminal::{Request, Setup, Terminal, call};
+use serde_json::{Value, json};
+
+const MINUTE: i64 = 60_000_000_000;
+
+fn bars(n: usize, seed: u64) -> Vec<BarEvent> {
+    let mut stream = Stream::new(seed, Purpose::Check, 0);
+    let first = UnixNanos::parse("2023-03-10T20:00").unwrap().0;
+    let mut price = 2_000_000_i64;
+    let mut step = |wide: f64| (wide * stream.normal()) as i64;
+    (0..n as i64)
+        .map(|minute| {
+            let open = price + step(40.0);
+            let close = open + step(400.0);
+            let (high, low) = (open.max(close) + step(200.0).abs(), open.min(close) - step(200.0).abs());
+            price = close;
+            BarEvent {
+                open_time: UnixNanos(first + minute * MINUTE),
+                close_time: UnixNanos(first + (minute + 1) * MINUTE),
+                open,
+                high,
+                low,
+                close,
+                spread: 50 + minute % 7,
+                volume: Some(5_000),
+                volatility: 2e-4,
+            }
+        })
+        .collect()
+}
+
+fn setup(books: Books, bars: Vec<BarEvent>) -> Setup {
+    let listing = Listing {
+        clock: ServerClock::NEW_YORK_CLOSE,
+        commission: Commission { taker_bp: 3.0, maker_bp: 1.0, ..Commission::default() },
+        slippage: Slippage { fixed: 0.7, volatility: 0.05 },
+        impact: Impact { temporary: 0.8, permanent: 0.3, half_life: 6.0 },
+        participation: Some(0.05),
+        swap: Swap { mode: SwapMode::Interest { long: -18.0, short: -3.0 }, triple_day: None },
+        ..Listing::free(presets::instrument("btcusd").unwrap(), PriceSide::Bid)
+    };
+    let account = AccountRules {
+        books,
+        leverage: 20.0,
+        levels: MarginLevels::Percent { call: 100.0, stop_out: 50.0 },
+        shortfall: Shortfall::Reject,
+        digits: Some(2),
+        whole_ticks: true,
+    };
+    Setup {
+        rules: Arc::new(BrokerRules { listings: vec![listing], account, seed: 3 }),
+        symbol: "BTCUSD".to_owned(),
+        bars: bars.into(),
+        rates: Arc::new([]),
+        seconds: 60,
+        history: 10,
+        balance: 100_000.0,
+        currency: "USD".to_owned(),
+        login: 7,
+    }
+}
+
+fn open(books: Books, n: usize, journal: Option<&Path>) -> Terminal {
+    Terminal::open(setup(books, bars(n, 1)), journal).unwrap()
+}
+
+fn market(kind: u32, volume: f64) -> Request {
+    Request {
+        action: 1,
+        symbol: "BTCUSD".to_owned(),
+        volume,
+        kind,
+        type_filling: 1,
+        magic: 42,
+        comment: "test".to_owned(),
+        ..Request::default()
+    }
+}
+
+/// What `name` answers.
+fn ask(terminal: &mut Terminal, arguments: &Value) -> Value {
+    let answer = call(terminal, &arguments.to_string());
+    answer.get("ok").unwrap_or_else(|| panic!("{arguments}: {answer}")).clone()
+}
+
+fn history(terminal: &mut Terminal) -> Value {
+    let everything = |call: &str| json!({ "call": call, "from": 0, "until": i64::MAX });
+    json!([
+        ask(terminal, &json!({ "call": "account_info" })),
+        ask(terminal, &json!({ "call": "positions_get" })),
+        ask(terminal, &json!({ "call": "orders_get" })),
+        ask(terminal, &everything("history_orders_get")),
+        ask(terminal, &everything("history_deals_get")),
+    ])
+}
+
+/// Random orders at the opens of 3,000 bars, with stops, in a netting account: every deal, balance and equity is the broker's,
+/// to the bit. `tests/broker.rs` of the workspace holds the training environment to the same broker.
+#[test]
+fn a_day_at_the_opens_is_the_brokers() {
+    let mut terminal = open(Books::Netting, 3_000, None);
+    let tape = Arc::clone(&terminal.setup().bars);
+    let mut broker = Broker::new(Arc::clone(&terminal.setup().rules), 100_000.0);
+    let mut random = Stream::new(9, Purpose::Check, 1);
+    broker.on(0, &MarketEvent::Bar(tape[9]), &mut ());
+    let (mut n_deals, mut log) = (0, Vec::new());
+    for bar in &tape[10..] {
+        if random.uniform() < 0.2 {
+            let steps = 1 + random.index(200) as i64;
+            let buys = random.uniform() < 0.5;
+            let stop = (random.uniform() < 0.5).then(|| bar.open + if buys { -900 } else { 900 });
+            let request = Request {
+                sl: stop.map_or(0.0, |ticks| ticks as f64 / 100.0),
+                ..market(u32::from(!buys), steps as f64 / 100.0)
+            };
+            let ticket = Ticket { stop_loss: stop, ..Ticket::market(0, if buys { steps } else { -steps }) };
+            let now = terminal.now();
+            let position = Position { now, priced_at: now, equity: 1.0, steps: 0, step_value: 1.0 };
+            let approved = Gate::new(GateLimits::default()).approve(ticket, &position).unwrap();
+            let taken = broker.submit(approved, now).is_ok();
+            let result = terminal.order_send(&request).unwrap();
+            assert_eq!(taken, result.order != 0, "{result:?}");
+        }
+        terminal.advance(bar.close_time);
+        log.clear();
+        broker.on(0, &MarketEvent::Bar(*bar), &mut log);
+        let deals = log.iter().filter_map(|n| if let Notice::Deal(deal) = n { Some(deal) } else { None });
+        for deal in deals {
+            n_deals += 1;
+            let records = terminal.history_deals(0, i64::MAX);
+            let record = &records[n_deals];
+            assert_eq!(record.price.to_bits(), (deal.price * 0.01).to_bits());
+            assert_eq!(record.profit.to_bits(), deal.profit.to_bits());
+            assert_eq!(record.swap.to_bits(), deal.financing.to_bits());
+            assert_eq!(record.volume, deal.steps as f64 * 0.01);
+        }
+    }
+    assert!(n_deals > 500, "{n_deals}");
+    assert_eq!(terminal.history_deals(0, i64::MAX).len(), n_deals + 1, "and the deposit");
+    let account = ask(&mut terminal, &json!({ "call": "account_info" }));
+    assert_eq!(account["balance"].as_f64().unwrap().to_bits(), broker.account().balance().to_bits());
+    assert_eq!(account["equity"].as_f64().unwrap().to_bits(), broker.equity().to_bits());
+}
+
+/// Whatever comes after the open of the bar at hand, the terminal answers the same.
+#[test]
+fn nothing_is_told_too_early() {
+    let course = |worst: i64| {
+        let mut tape = bars(40, 1);
+        for bar in &mut tape[20..] {
+            bar.close += worst;
+            (bar.high, bar.low) = (bar.high.max(bar.close), bar.low.min(bar.close));
+        }
+        for bar in &mut tape[21..] {
+            (bar.open, bar.high, bar.low) = (bar.open + worst, bar.high + 2 * worst, bar.low + worst);
+        }
+        let mut terminal = Terminal::open(setup(Books::Hedging, tape), None).unwrap();
+        terminal.advance(terminal.setup().bars[19].close_time);
+        let first = terminal.order_send(&market(0, 0.5)).unwrap();
+        let second = terminal.order_send(&market(1, 0.2)).unwrap();
+        let rates = ask(
+            &mut terminal,
+            &json!({
+            "call": "copy_rates_from_pos", "symbol": "BTCUSD", "timeframe": 1, "start": 0, "count": 5 }),
+        );
+        let tick = ask(&mut terminal, &json!({ "call": "symbol_info_tick", "symbol": "BTCUSD" }));
+        (format!("{first:?} {second:?} {rates} {tick}"), history(&mut terminal), first)
+    };
+    let (calm, wild) = (course(0), course(-30_000));
+    assert_eq!((&calm.0, &calm.1), (&wild.0, &wild.1));
+    assert_eq!((calm.2.retcode, calm.2.volume), (10009, 0.5));
+    let positions = calm.1[1].as_array().unwrap();
+    assert_eq!(positions.len(), 2, "an order is a position at once, and in a hedging account each its own");
+    assert_eq!((positions[0]["ticket"].as_u64(), positions[0]["magic"].as_u64()), (Some(1), Some(42)));
+}
+
+/// What was answered is what happens: a deal keeps its ticket and its price when the bar has been lived through, whether the order
+/// came at its open or inside it.
+#[test]
+fn an_answer_holds() {
+    for inside in [0, 17 * 1_000_000_000] {
+        let mut terminal = open(Books::Netting, 60, None);
+        let mut answers = Vec::new();
+        for row in 12..40 {
+            terminal.advance(UnixNanos(terminal.setup().bars[row].open_time.0 + inside));
+            let result = terminal.order_send(&market((row % 2) as u32, 0.3)).unwrap();
+            assert_eq!(result.retcode, 10009, "{result:?}");
+            let position = ask(&mut terminal, &json!({ "call": "positions_get" }));
+            answers.push(result);
+            let flat = position.as_array().unwrap().is_empty();
+            assert_eq!(flat, answers.len() % 2 == 0, "what is shown has the order in it");
+        }
+        terminal.advance(terminal.setup().bars[50].close_time);
+        let deals = terminal.history_deals(0, i64::MAX);
+        for answer in answers {
+            let deal = deals.iter().find(|deal| deal.ticket == answer.deal).unwrap();
+            assert_eq!((deal.order, deal.volume, deal.price), (answer.order, answer.volume, answer.price));
+        }
+    }
+}
+
+/// An order that is under way for longer than the call is placed; its deal comes when it has arrived.
+#[test]
+fn latency_is_no_answer_yet() {
+    let mut slow = setup(Books::Netting, bars(60, 1));
+    let mut rules = slow.rules.as_ref().clone();
+    rules.listings[0].latency = Latency::Millis(250);
+    slow.rules = Arc::new(rules);
+    let mut terminal = Terminal::open(slow, None).unwrap();
+    terminal.advance(terminal.setup().bars[20].open_time);
+    let result = terminal.order_send(&market(0, 0.3)).unwrap();
+    assert_eq!((result.retcode, result.order, result.deal), (10008, 1, 0));
+    assert!(terminal.positions().is_empty() && terminal.orders().len() == 1);
+    terminal.advance(terminal.setup().bars[20].close_time);
+    assert_eq!((terminal.positions()[0].volume, terminal.history_deals(0, i64::MAX)[1].order), (0.3, 1));
+}
+
+#[test]
+fn a_terminal_that_dies_stands_where_it_stood() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.jsonl");
+    let act = |terminal: &mut Terminal, row: usize| {
+        terminal
+            .advance(UnixNanos(terminal.setup().bars[row].open_time.0 + (row as i64 % 3) * 1_000_000_000));
+        let request = match row % 5 {
+            0 => market(0, 0.4),
+            1 => Request { action: 5, kind: 2, price: 19_990.0, type_filling: 2, ..market(2, 0.1) },
+            2 => Request { action: 6, sl: 19_000.0, position: 1, ..market(0, 0.0) },
+            3 => Request { action: 8, order: 2, ..Request::default() },
+            _ => market(1, 0.3),
+        };
+        terminal.order_send(&request).unwrap()
+    };
+    let mut whole = open(Books::Hedging, 80, None);
+    for row in 12..60 {
+        act(&mut whole, row);
+    }
+    for crash in [12, 13, 30, 47] {
+        let _ = std::fs::remove_file(&path);
+        let mut terminal = open(Books::Hedging, 80, Some(&path));
+        (12..crash).for_each(|row| drop(act(&mut terminal, row)));
+        drop(terminal);
+        // Killed in the middle of a line that was never answered.
+        let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(b"{\"at\":1678478").unwrap();
+        let mut terminal = open(Books::Hedging, 80, Some(&path));
+        for row in crash..60 {
+            act(&mut terminal, row);
+        }
+        assert_eq!(history(&mut terminal), history(&mut whole), "after {crash}");
+    }
+    let other = Terminal::open(setup(Books::Netting, bars(80, 1)), Some(&path)).unwrap_err();
+    assert!(other.to_string().contains("another terminal"), "{other}");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replacen("\"action\":1", "\"action\":one", 1)).unwrap();
+    let damaged = Terminal::open(setup(Books::Hedging, bars(80, 1)), Some(&path)).unwrap_err();
+    assert!(damaged.to_string().contains("line 4 of the journal"), "{damaged}");
+}
+
+#[test]
+fn refusals_have_metatraders_codes() {
+    let poor = Setup { balance: 1_000.0, ..setup(Books::Hedging, bars(100, 1)) };
+    let mut terminal = Terminal::open(poor, None).unwrap();
+    terminal.advance(terminal.setup().bars[20].open_time);
+    let code = |terminal: &mut Terminal, request: &Request| terminal.order_send(request).unwrap().retcode;
+    let off_step = code(&mut terminal, &market(0, 0.015));
+    let too_small = code(&mut terminal, &market(0, 0.0));
+    let stops = code(&mut terminal, &Request { sl: 90_000.0, ..market(0, 0.1) });
+    let filling = code(&mut terminal, &Request { type_filling: 3, ..market(0, 0.1) });
+    let money = code(&mut terminal, &market(0, 2.0));
+    let gone = code(&mut terminal, &Request { position: 99, ..market(1, 0.1) });
+    let symbol = code(&mut terminal, &Request { symbol: "EURUSD".to_owned(), ..market(0, 0.1) });
+    let unknown = code(&mut terminal, &Request { action: 8, order: 77, ..Request::default() });
+    let past = Request { action: 5, kind: 2, price: 100.0, type_time: 2, expiration: 5, ..market(2, 0.1) };
+    let past = code(&mut terminal, &past);
+    assert_eq!(
+        [off_step, too_small, stops, filling, money, gone, symbol, unknown, past],
+        [10014, 10014, 10016, 10030, 10019, 10036, 10013, 10035, 10022]
+    );
+    // None of them did anything.
+    assert_eq!(ask(&mut terminal, &json!({ "call": "positions_get" })), json!([]));
+    assert_eq!(terminal.order_check(&market(0, 0.1)).0, 0);
+    assert_eq!(terminal.order_check(&market(0, 2.0)).0, 10019);
+    assert_eq!(ask(&mut terminal, &json!({ "call": "positions_get" })), json!([]), "a check does nothing");
+    let error = call(&mut terminal, r#"{"call":"symbol_info","symbol":"EURUSD"}"#);
+    assert_eq!(error["error"][0], -4);
+    assert_eq!(ask(&mut terminal, &json!({ "call": "last_error" }))[0], -4);
+    assert_eq!(call(&mut terminal, "{\"call\":\"order_send\",\"request\":{\"lots\":1}}")["error"][0], -2);
+}
+
+/// A pending order, changed, filled and closed by its stop: states, entries and reasons.
+#[test]
+fn orders_and_deals_tell_their_story() {
+    let mut terminal = open(Books::Hedging, 200, None);
+    terminal.advance(terminal.setup().bars[20].open_time);
+    let open_price = terminal.setup().bars[20].open as f64 / 100.0;
+    let low = terminal.setup().bars[20..40].iter().map(|bar| bar.low).min().unwrap();
+    let price = |ticks: i64| ticks as f64 / 100.0;
+    let limit = Request { action: 5, kind: 2, price: open_price - 900.0, type_filling: 2, ..market(2, 0.1) };
+    let placed = terminal.order_send(&limit).unwrap();
+    assert_eq!((placed.retcode, placed.order, placed.deal), (10009, 1, 0));
+    let change =
+        Request { action: 7, order: 1, price: price(low + 80), sl: price(low - 2_000), ..Request::default() };
+    assert_eq!(terminal.order_send(&change).unwrap().retcode, 10009);
+    assert_eq!(terminal.order_send(&change).unwrap().retcode, 10025, "no changes");
+    let order = &terminal.orders()[0];
+    assert_eq!((order.ticket, order.state, order.price_open), (1, 1, price(low + 80)));
+    terminal.advance(terminal.setup().bars[39].close_time);
+    let deals = terminal.history_deals(0, i64::MAX);
+    assert_eq!((deals[0].kind, deals[0].profit), (2, 100_000.0), "the deposit");
+    assert_eq!((deals[1].kind, deals[1].entry, deals[1].reason, deals[1].order), (0, 0, 3, 1));
+    // The server's clock: 20:40 UTC on a Friday in winter is 22:40 there.
+    assert_eq!(deals[1].time_msc / 1000, deals[1].time);
+    let noon = UnixNanos::parse("2023-03-10T22:20").unwrap().seconds();
+    assert!((noon..noon + 3600).contains(&deals[1].time), "{}", deals[1].time);
+    assert!(deals[1].commission < 0.0);
+    let stops = Request {
+        action: 6,
+        position: 1,
+        sl: price(low - 3_000),
+        tp: price(low + 90_000),
+        ..Request::default()
+    };
+    assert_eq!(terminal.order_send(&stops).unwrap().retcode, 10009);
+    let position = &terminal.positions()[0];
+    assert_eq!((position.sl, position.tp), (price(low - 3_000), price(low + 90_000)));
+    assert_eq!(terminal.order_send(&stops).unwrap().retcode, 10025, "no changes");
+    let closed = terminal.order_send(&Request { position: 1, ..market(1, 0.1) }).unwrap();
+    assert_eq!(closed.retcode, 10009);
+    let last = terminal.history_deals(0, i64::MAX).pop().unwrap();
+    assert_eq!(
+        (last.ticket, last.entry, last.position_id, terminal.positions().len()),
+        (closed.deal, 1, 1, 0)
+    );
+}
