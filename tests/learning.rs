@@ -25,11 +25,11 @@ fn known_optima_are_approached() {
     let rows = check(&["--markets", "a,b,c", "--steps", "4000000"]);
     assert!(share(&rows[0]) > 0.97, "A: {}", rows[0]);
     assert!(share(&rows[1]) > 0.97, "B: {}", rows[1]);
-    assert!(share(&rows[2]) > 0.85, "C: {}", rows[2]);
+    assert!(share(&rows[2]) > 0.95, "C: {}", rows[2]);
     assert!(rows.iter().all(|r| r["standard_error"].as_f64().unwrap() < 0.004));
     let threshold = rows[1]["learned_rule"].as_f64().unwrap() - rows[1]["exact_rule"].as_f64().unwrap();
     assert!(threshold.abs() < 0.15, "B: {}", rows[1]);
-    assert!(rows[2]["learned_rule"].as_f64().unwrap() < 0.4, "C's band: {}", rows[2]);
+    assert!(rows[2]["learned_rule"].as_f64().unwrap() < 0.3, "C's band: {}", rows[2]);
 }
 
 /// What pays was shown 32 bars ago: a GRU remembers it, and without memory nothing is earned.

@@ -106,11 +106,8 @@ fn what_makes_no_terminal_is_refused() {
     };
     let made_up = ["--set", "data.n_bars=20000", "--listen", "127.0.0.1:0", "--from"];
     refused(&[&made_up[..], &["2019-01-01"]].concat(), &["[broker]", "[execution]"]);
-    let broker = ["configs/reference_broker.toml"];
+    let broker = ["configs/reference_broker.toml", "--set", "broker.latency_ms=0"];
     refused(&[&broker[..], &made_up, &["yesterday"]].concat(), &["yesterday"]);
     refused(&[&broker[..], &made_up, &["1980-01-01"]].concat(), &["0 are history"]);
-    refused(
-        &[&broker[..], &made_up, &["2019-01-01", "--pace", "fast"]].concat(),
-        &["--pace", "fast", "virtual"],
-    );
+    refused(&[&broker[..1], &made_up, &["2021-01-01"]].concat(), &["broker.latency_ms"]);
 }

@@ -48,6 +48,7 @@ fn every_network_and_action_trains() {
         (vec!["network.trunk=lstm", "network.trunk_width=16", "ppo.burn_in=8"], true),
         (vec!["network.activation=silu", "decision.action=band"], true),
         (vec!["decision.long_only=true", "ppo.scale_rewards=true"], true),
+        (vec!["ppo.path_group=4"], true),
         (vec![burn, "network.trunk=conv", "features.window=8", "network.trunk_width=8"], false),
         (vec![burn, "network.trunk=transformer", "features.window=4", "network.trunk_width=8"], false),
     ] {
@@ -142,6 +143,7 @@ fn seeds_over_folds_are_resampled_within_each_fold() {
 fn what_cannot_work_is_said_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
+    refused(path, &["ppo.path_group=3"], &["ppo.path_group", "3", "a divisor of ppo.n_envs, 16"]);
     refused(path, &["network.learner=burn", "network.device=cuda"], &["cuda", "--features cuda"]);
     refused(path, &["network.device=wgpu"], &["network.learner", "burn"]);
     refused(path, &["network.trunk=conv"], &["network.learner", "'burn'", "conv"]);

@@ -165,6 +165,7 @@ mod tests {
         scale_rewards: false,
         sequence_length: 1,
         burn_in: 0,
+        path_group: 1,
     };
 
     #[test]

@@ -44,7 +44,7 @@ impl<'a> Objective<'a> {
         let n = indices.len() * tape.sequence_length();
         let (mut advantage_mean, mut advantage_scale) = (0.0, 1.0);
         if config.normalise_advantage && n > 1 {
-            let values = || tape.rows_of(indices).map(|row| f64::from(tape.advantages[row]));
+            let values = || tape.rows_of(indices).map(|row| f64::from(tape.compared_advantage(row)));
             let mean = values().sum::<f64>() / n as f64;
             let variance = values().map(|a| (a - mean) * (a - mean)).sum::<f64>() / (n - 1) as f64;
             (advantage_mean, advantage_scale) = (mean as f32, (1.0 / (variance.sqrt() + 1e-8)) as f32);
@@ -128,8 +128,12 @@ impl Tile<'_, '_> {
     #[inline(always)]
     fn surrogate(&mut self, log_probability: &Column) -> Column {
         let objective = self.objective;
-        let (old, advantage) =
-            (self.gather(&objective.tape.log_probabilities), self.gather(&objective.tape.advantages));
+        let old = self.gather(&objective.tape.log_probabilities);
+        let mut advantage = self.gather(&objective.tape.advantages);
+        if !objective.tape.baselines.is_empty() {
+            let baseline = self.gather(&objective.tape.baselines);
+            advantage.iter_mut().zip(&baseline).for_each(|(advantage, baseline)| *advantage -= baseline);
+        }
         let epsilon = objective.config.clip_range;
         let over = 1.0 / objective.n as f32;
         let (mut losses, mut kl, mut held, mut d) = (EMPTY, EMPTY, EMPTY, EMPTY);

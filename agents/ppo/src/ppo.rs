@@ -59,6 +59,9 @@ pub struct PpoConfig {
     pub sequence_length: usize,
     /// Steps before a sequence that only bring the memory up to date.
     pub burn_in: usize,
+    /// Environments in a row that live through the same path of the world, each compared with the others of its group
+    /// ([`group_baselines`]); 1 for none.
+    pub path_group: usize,
 }
 
 impl PpoConfig {
@@ -68,6 +71,9 @@ impl PpoConfig {
         let Self { horizon, minibatch_size, sequence_length: length, burn_in, .. } = *self;
         if horizon == 0 || minibatch_size == 0 {
             return Some("the horizon and the minibatch must be at least 1".to_owned());
+        }
+        if self.path_group == 0 {
+            return Some("a group of paths has at least one environment".to_owned());
         }
         if !trunk.remembers() {
             return None;
@@ -157,6 +163,25 @@ pub fn advantages(t: &Trajectories<'_>, gamma: f32, lambda: f32, out: &mut [f32]
         };
         let delta = t.rewards[row] + gamma * next_value - t.values[row];
         out[row] = delta + gamma * lambda * carry;
+    }
+}
+
+/// What an environment's advantage is compared with: the mean of the advantages of the others of its `group` at the same step,
+/// row `t · n_envs + env`, groups of environments in a row.
+///
+/// Where the world goes its way whatever the agent does (prices under a small trader), most of an advantage is that way, the same
+/// for all who live through it. A baseline that knows the way and not the agent's own action takes it out without bias: the
+/// input-driven baseline of Mao, Venkatakrishnan, Schwarzkopf & Alizadeh 2019 (arXiv 1807.02264, theorem 1), here the
+/// leave-one-out mean of the group (Kool, van Hoof & Welling 2019). Only the policy's loss is compared; values learn the whole return.
+pub fn group_baselines(advantages: &[f32], group: usize, out: &mut Vec<f32>) {
+    out.clear();
+    if group < 2 {
+        return;
+    }
+    for members in advantages.chunks(group) {
+        let sum: f32 = members.iter().sum();
+        let others = (members.len() - 1).max(1) as f32;
+        out.extend(members.iter().map(|own| (sum - own) / others));
     }
 }
 

@@ -85,6 +85,7 @@ mod tests {
             state: 0,
             sequence_length: 1,
             burn_in: 0,
+            compared: false,
         };
         let mut tape = Tape::new(shape);
         tape.rewards.copy_from_slice(rewards);

@@ -3,7 +3,7 @@
 use cambist_core::End;
 use cambist_nets::{Experience, Sequences};
 
-use crate::ppo::{Trajectories, advantages};
+use crate::ppo::{Trajectories, advantages, group_baselines};
 
 /// A rollout: row `t · n_envs + env`. A row's place does not depend on how many threads collect.
 #[derive(Debug, Clone)]
@@ -30,6 +30,8 @@ pub struct Tape {
     pub last_values: Vec<f32>,
     /// `[rows]`, once estimated.
     pub advantages: Vec<f32>,
+    /// What the policy's loss compares each advantage with; empty for nothing.
+    pub baselines: Vec<f32>,
     /// For policies with memory.
     pub memory: Option<Memory>,
 }
@@ -68,6 +70,8 @@ pub struct TapeShape {
     pub sequence_length: usize,
     /// Steps before it.
     pub burn_in: usize,
+    /// Whether advantages are compared within groups.
+    pub compared: bool,
 }
 
 impl TapeShape {
@@ -75,8 +79,8 @@ impl TapeShape {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let rows = self.n_envs * self.horizon;
-        // Log probability, value, reward, bootstrap, advantage; the end is one byte.
-        let row = 4 * (self.observation + self.action + 5) + 1 + self.mask;
+        // Log probability, value, reward, bootstrap, advantage, with groups its baseline; the end is one byte.
+        let row = 4 * (self.observation + self.action + 5 + usize::from(self.compared)) + 1 + self.mask;
         let memory = if self.state == 0 {
             0
         } else {
@@ -110,6 +114,7 @@ impl Tape {
             bootstraps: vec![0.0; rows],
             last_values: vec![0.0; shape.n_envs],
             advantages: vec![0.0; rows],
+            baselines: Vec::with_capacity(if shape.compared { rows } else { 0 }),
             memory,
         }
     }
@@ -160,10 +165,18 @@ impl Tape {
         Experience { observations: &self.observations, n_envs: self.n_envs, sequences }
     }
 
-    /// Fills in the advantages.
-    pub fn estimate_advantages(&mut self, gamma: f32, lambda: f32) {
-        let Self { values, rewards, ends, bootstraps, last_values, advantages: out, .. } = self;
+    /// Fills in the advantages, and what they are compared with in groups of `path_group` environments.
+    pub fn estimate_advantages(&mut self, gamma: f32, lambda: f32, path_group: usize) {
+        let Self { values, rewards, ends, bootstraps, last_values, advantages: out, baselines, .. } = self;
         advantages(&Trajectories { rewards, values, ends, bootstraps, last_values }, gamma, lambda, out);
+        group_baselines(out, path_group, baselines);
+    }
+
+    /// The advantage of `row` as the policy's loss sees it.
+    #[inline]
+    #[must_use]
+    pub fn compared_advantage(&self, row: usize) -> f32 {
+        self.advantages[row] - self.baselines.get(row).copied().unwrap_or(0.0)
     }
 
     /// How much of the returns' variance the values explained; zero when there is none.

@@ -208,6 +208,7 @@ impl Trainer {
             state: spec.trunk.state_width(),
             sequence_length: spec.ppo.sequence_length,
             burn_in: spec.ppo.burn_in,
+            compared: spec.ppo.path_group > 1,
         };
         let learner: Box<dyn Learner> = match spec.learner {
             LearnerChoice::Fused => {
@@ -245,7 +246,8 @@ impl Trainer {
         if let Some(scale) = &mut self.scale {
             scale.apply(&mut self.tape);
         }
-        self.tape.estimate_advantages(self.spec.ppo.gamma, self.spec.ppo.gae_lambda);
+        let PpoConfig { gamma, gae_lambda, path_group, .. } = self.spec.ppo;
+        self.tape.estimate_advantages(gamma, gae_lambda, path_group);
         let estimated = clock.elapsed();
         let stats = self.learn()?;
         let phases = Phases {
@@ -329,10 +331,26 @@ impl Trainer {
 
     /// Learns by other rates and weights from here on; what shapes the rollout stays.
     pub fn set_ppo(&mut self, ppo: PpoConfig) {
-        let PpoConfig { horizon, n_epochs, minibatch_size, sequence_length, burn_in, scale_rewards, .. } =
-            self.spec.ppo;
-        self.spec.ppo =
-            PpoConfig { horizon, n_epochs, minibatch_size, sequence_length, burn_in, scale_rewards, ..ppo };
+        let PpoConfig {
+            horizon,
+            n_epochs,
+            minibatch_size,
+            sequence_length,
+            burn_in,
+            scale_rewards,
+            path_group,
+            ..
+        } = self.spec.ppo;
+        self.spec.ppo = PpoConfig {
+            horizon,
+            n_epochs,
+            minibatch_size,
+            sequence_length,
+            burn_in,
+            scale_rewards,
+            path_group,
+            ..ppo
+        };
     }
 
     /// What another trainer of the same shape can go on from.

@@ -121,6 +121,7 @@ fn a_rollout_can_be_seen_again() {
             state: trunk.state_width(),
             sequence_length: length,
             burn_in,
+            compared: false,
         });
         for _ in 0..3 {
             collect(&mut chunks, &agent.parameters, &mut tape, &SystemClock::start());

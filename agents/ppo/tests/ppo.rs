@@ -5,7 +5,7 @@ use cambist_core::End::{self, Running, Terminated, Truncated};
 use cambist_core::rng::{Purpose, Stream};
 use cambist_nets::{OutputLoss, TileGradients, TileOutputs};
 use cambist_policy::{Head, Instructions};
-use cambist_ppo::ppo::{Trajectories, advantages};
+use cambist_ppo::ppo::{Trajectories, advantages, group_baselines};
 use cambist_ppo::{Objective, PpoConfig, Schedule, Tape, TapeShape};
 
 /// Advantages of one environment; `next` holds the value after each truncation, and after the last row.
@@ -71,6 +71,7 @@ const CONFIG: PpoConfig = PpoConfig {
     scale_rewards: false,
     sequence_length: 1,
     burn_in: 0,
+    path_group: 1,
 };
 
 fn tape(n: usize, head: Head, mask: usize) -> Tape {
@@ -83,6 +84,7 @@ fn tape(n: usize, head: Head, mask: usize) -> Tape {
         state: 0,
         sequence_length: 1,
         burn_in: 0,
+        compared: false,
     })
 }
 
@@ -193,4 +195,50 @@ fn the_clip_holds_on_the_right_side() {
             assert_eq!(d_head[0] < 0.0, advantage > 0.0, "descent raises the logit of a good action");
         }
     }
+}
+
+/// What all of a group live through alike drops out of what the policy learns from, and an environment's own action is in no
+/// baseline of its own.
+#[test]
+fn a_group_is_compared_with_its_others() {
+    let mut baselines = vec![9.0];
+    group_baselines(&[1.0, 2.0, 6.0, -4.0, 0.0, 7.0], 3, &mut baselines);
+    assert_eq!(baselines, [4.0, 3.5, 1.5, 3.5, 1.5, -2.0]);
+    let compared = |advantages: &[f32]| -> Vec<f32> {
+        let mut baselines = Vec::new();
+        group_baselines(advantages, 2, &mut baselines);
+        advantages.iter().zip(&baselines).map(|(own, others)| own - others).collect()
+    };
+    // One path is 10 better than the other for whoever is on it.
+    assert_eq!(compared(&[1.0, 3.0, 0.0, 4.0]), compared(&[11.0, 13.0, 0.0, 4.0]));
+    assert_eq!(compared(&[1.0, 3.0]), [-2.0, 2.0]);
+    group_baselines(&[1.0, 2.0], 1, &mut baselines);
+    assert!(baselines.is_empty());
+
+    // The tape shows them to the policy's loss alone: values learn the whole return.
+    let head = Head::Categorical { n: 2 };
+    let mut tape = tape(4, head, 0);
+    tape.rewards.copy_from_slice(&[1.0, 2.0, 6.0, -4.0]);
+    tape.ends.fill(cambist_core::End::Terminated);
+    tape.estimate_advantages(0.9, 0.95, 2);
+    assert_eq!(tape.advantages, [1.0, 2.0, 6.0, -4.0]);
+    assert_eq!([0, 1, 2, 3].map(|row| tape.compared_advantage(row)), [-1.0, 1.0, 10.0, -10.0]);
+    let config =
+        PpoConfig { normalise_advantage: false, entropy_coefficient: 0.0, clip_range_value: 0.0, ..CONFIG };
+    tape.log_probabilities.fill(libm::logf(0.5));
+    let indices = [0, 1, 2, 3];
+    let objective = Objective::new(&config, &tape, head, &indices);
+    let (mut d_head, mut d_values, mut sums) = ([0.0; 8], [0.0; 4], [0.0; 8]);
+    let tile = TileOutputs {
+        indices: &indices,
+        head: &[0.0; 8],
+        log_deviation: &[],
+        values: &[0.0; 4],
+        instructions: Instructions::Plain,
+    };
+    let mut gradients = TileGradients { head: &mut d_head, log_deviation: &mut [], values: &mut d_values };
+    objective.tile(&tile, &mut gradients, &mut sums);
+    // Of the chosen first action: -A (1 - p) / n.
+    assert_eq!([d_head[0], d_head[2], d_head[4], d_head[6]], [0.125, -0.125, -1.25, 1.25]);
+    assert_eq!(d_values.map(|d| d * 8.0), [-1.0, -2.0, -6.0, 4.0]);
 }

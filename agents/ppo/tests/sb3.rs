@@ -47,6 +47,7 @@ fn config(fixture: &Value) -> PpoConfig {
         scale_rewards: false,
         sequence_length: 1,
         burn_in: 0,
+        path_group: 1,
     }
 }
 
@@ -61,6 +62,7 @@ fn tape(case: &Value, action: usize) -> Tape {
         state: 0,
         sequence_length: 1,
         burn_in: 0,
+        compared: false,
     };
     let mut tape = Tape::new(shape);
     tape.observations = numbers(&case["observations"]);
@@ -88,7 +90,7 @@ fn compare(name: &str, head: Head) {
     let case = &fixture[name];
     let mut tape = tape(case, head.action_width());
     let config = config(&fixture);
-    tape.estimate_advantages(config.gamma, config.gae_lambda);
+    tape.estimate_advantages(config.gamma, config.gae_lambda, 1);
     assert_near("advantages", &tape.advantages, &numbers(&case["gae_advantages"]));
     let spec = ActorCriticSpec {
         observation: 5,

@@ -139,23 +139,25 @@ _RATES = np.dtype([
 _TEXTS = {"basis", "category", "bank", "description", "exchange", "formula", "isin", "page", "path"}
 
 _line = None
-_error = (RES_E_INTERNAL_FAIL_INIT, "IPC initialize failed")
+_error = (RES_E_INTERNAL_FAIL_CONNECT, "No IPC connection")
 
 
 def _call(name, **arguments):
     """The answer, or None with the reason kept for `last_error`."""
     global _error, _line
     if _line is None:
-        _error = (RES_E_INTERNAL_FAIL_INIT, "No IPC connection")
+        _error = (RES_E_INTERNAL_FAIL_CONNECT, "No IPC connection")
         return None
     try:
         answer = _line.call(name, **arguments)
     except TimeoutError:
         # Whatever comes now may be the answer to this call: the line is of no use any more.
-        _line, _error = None, (RES_E_INTERNAL_FAIL_TIMEOUT, "IPC timeout")
+        shutdown()
+        _error = (RES_E_INTERNAL_FAIL_TIMEOUT, "IPC timeout")
         return None
     except (OSError, ValueError):
-        _line, _error = None, (RES_E_INTERNAL_FAIL_RECEIVE, "IPC recv failed")
+        shutdown()
+        _error = (RES_E_INTERNAL_FAIL_RECEIVE, "IPC recv failed")
         return None
     if "error" in answer:
         _error = tuple(answer["error"])
@@ -269,17 +271,17 @@ def _rates(answer):
 
 def copy_rates_from_pos(symbol, timeframe, start_pos, count):
     return _rates(_call(
-        "copy_rates_from_pos", symbol=symbol, timeframe=timeframe, start=int(start_pos), count=int(count)))
+        "copy_rates_from_pos", symbol=symbol, timeframe=int(timeframe), start=int(start_pos), count=int(count)))
 
 
 def copy_rates_from(symbol, timeframe, date_from, count):
     return _rates(_call(
-        "copy_rates_from", symbol=symbol, timeframe=timeframe, **{"from": _seconds(date_from)}, count=int(count)))
+        "copy_rates_from", symbol=symbol, timeframe=int(timeframe), **{"from": _seconds(date_from)}, count=int(count)))
 
 
 def copy_rates_range(symbol, timeframe, date_from, date_to):
     return _rates(_call(
-        "copy_rates_range", symbol=symbol, timeframe=timeframe, **{"from": _seconds(date_from)}, until=_seconds(date_to)))
+        "copy_rates_range", symbol=symbol, timeframe=int(timeframe), **{"from": _seconds(date_from)}, until=_seconds(date_to)))
 
 
 def _filtered(kind, rows, symbol, group, ticket):
@@ -337,21 +339,25 @@ def history_deals_total(date_from, date_to):
 
 
 def order_check(request):
-    answer = _call("order_check", request=dict(request))
-    account = None if answer is None else account_info()
-    if account is None:
+    answer = _call("order_check", request=_plain(request))
+    if answer is None:
         return None
-    asked = _request(answer["request"])
+    account, asked = _record(AccountInfo, answer["account"]), _request(answer["request"])
     return OrderCheckResult(
         answer["retcode"], account.balance, account.equity, account.profit, account.margin, account.margin_free,
         account.margin_level, answer["comment"], asked)
 
 
 def order_send(request):
-    answer = _call("order_send", request=dict(request))
+    answer = _call("order_send", request=_plain(request))
     if answer is None:
         return None
     return OrderSendResult(**{**answer, "request": _request(answer["request"])})
+
+
+def _plain(request):
+    """numpy's numbers as Python's."""
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in dict(request).items()}
 
 
 def _request(fields):

@@ -129,8 +129,5 @@ pub(crate) enum TerminalCommand {
         /// Address to listen at; port 0 for any that is free.
         #[arg(long, default_value = "127.0.0.1:18812")]
         listen: String,
-        /// How time passes: virtual, when it is told to, or so many times as fast as the wall clock.
-        #[arg(long, default_value = "virtual")]
-        pace: String,
     },
 }

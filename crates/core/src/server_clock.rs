@@ -82,8 +82,8 @@ impl ServerClock {
     #[must_use]
     pub fn when(self, shown: UnixNanos) -> UnixNanos {
         let unmoved = i64::from(self.offset_minutes) * 60;
-        let [summer, winter] =
-            [unmoved + 3600, unmoved].map(|ahead| UnixNanos(shown.0 - ahead * NANOS_PER_SECOND));
+        let [summer, winter] = [unmoved + 3600, unmoved]
+            .map(|ahead| UnixNanos(shown.0.saturating_sub(ahead * NANOS_PER_SECOND)));
         if self.offset_seconds(summer) == unmoved + 3600 { summer } else { winter }
     }
 

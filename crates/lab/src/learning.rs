@@ -28,6 +28,9 @@ pub const JUDGED_EPISODES: usize = 256;
 /// Steps of each.
 pub const JUDGED_STEPS: u32 = 5000;
 
+/// Environments that see the same signal: it goes its way whatever the agent does.
+const PATH_GROUP: usize = 4;
+
 /// How much is trained.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Budget {
@@ -113,6 +116,7 @@ fn settings(budget: &Budget, seed: u64) -> TrainerSpec {
             scale_rewards: false,
             sequence_length: 1,
             burn_in: 0,
+            path_group: 1,
         },
         learner: LearnerChoice::Fused,
         trunk: Trunk::None,
@@ -160,10 +164,12 @@ pub fn learn_signal(
 ) -> Result<(SignalResult, ActorCritic), LearningError> {
     let market = market.checked()?;
     let make = |n, first| {
-        let env = SignalEnv::new(market, n, first, 1000);
+        let env = SignalEnv::new(market, n, first, 1000).on_shared_paths(PATH_GROUP);
         Box::new(if continuous { env.with_continuous_head() } else { env }) as Box<dyn BatchedEnv>
     };
-    let (agent, steps, seconds) = train_in(settings(budget, seed), &make, clock, on_update)?;
+    let mut spec = settings(budget, seed);
+    spec.ppo.path_group = PATH_GROUP;
+    let (agent, steps, seconds) = train_in(spec, &make, clock, on_update)?;
     let judged = judge_signal(market, best, &agent, budget.n_threads);
     Ok((SignalResult { seed, judged, steps, seconds }, agent))
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use cambist_core::UnixNanos;
 use cambist_market::Execution;
 use cambist_terminal::Setup;
-pub use cambist_terminal::{Pace, Terminal, serve};
+pub use cambist_terminal::{Terminal, serve};
 
 use crate::config::{Config, DataSource, ExecutionSetup, Layers};
 use crate::error::LabError;

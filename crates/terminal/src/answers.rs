@@ -5,9 +5,11 @@ use cambist_execution::{Account, Books as AccountBooks, Calculation, MarginLevel
 use serde_json::{Value, json};
 
 use crate::books::shown;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, open_of};
 use crate::words::{DealRecord, OrderRecord, PositionRecord, Rate};
 
+/// Most bars of an answer, as `terminal_info().maxbars` says.
+const MAX_BARS: usize = 100_000;
 /// `ORDER_STATE_PARTIAL`, the last of the states in which an order works.
 const WORKING: u32 = 3;
 
@@ -16,17 +18,10 @@ impl Terminal {
         self.setup.listing().clock
     }
 
-    /// Bid and ask as prices.
+    /// Bid and ask as prices, on whole ticks, rounded against the client.
     pub(crate) fn quote(&mut self) -> (f64, f64) {
         let mark = *self.shown().broker.mark(0);
-        let instrument = &self.setup.listing().instrument;
-        (instrument.to_price(mark.bid), instrument.to_price(mark.ask))
-    }
-
-    /// Decimals of a price.
-    fn digits(&self) -> usize {
-        let text = format!("{}", self.setup.listing().instrument.tick_size);
-        text.split_once('.').map_or(0, |(_, decimals)| decimals.len())
+        (self.setup.price((mark.bid + 1e-9).floor()), self.setup.price((mark.ask - 1e-9).ceil()))
     }
 
     /// `account_info`.
@@ -55,8 +50,8 @@ impl Terminal {
     /// `symbol_info`, without what only the package's module knows to be constant.
     pub fn symbol_info(&mut self) -> Value {
         let (bid, ask) = self.quote();
-        let (time, _) = shown(self.clock(), self.now);
-        let (digits, listing) = (self.digits(), self.setup.listing());
+        let (time, _) = shown(self.clock(), self.priced_at());
+        let (digits, listing, rate) = (self.setup.digits(), self.setup.listing(), self.setup.rate(self.row));
         let instrument = &listing.instrument;
         let (swap_mode, long, short) = match listing.swap.mode {
             SwapMode::None => (0, 0.0, 0.0),
@@ -78,9 +73,9 @@ impl Terminal {
             "trade_calc_mode": calculation, "trade_mode": if instrument.may_open(cambist_core::Side::Sell) { 4 } else { 1 },
             "trade_stops_level": instrument.stops_level, "trade_freeze_level": instrument.freeze_level,
             "trade_exemode": 2, "swap_mode": swap_mode, "swap_rollover3days": triple, "swap_long": long, "swap_short": short,
-            "filling_mode": 3, "expiration_mode": 15, "order_mode": 127,
-            "trade_tick_value": instrument.tick_value, "trade_tick_value_profit": instrument.tick_value,
-            "trade_tick_value_loss": instrument.tick_value, "trade_tick_size": instrument.tick_size,
+            "filling_mode": 3, "expiration_mode": 7, "order_mode": 63,
+            "trade_tick_value": instrument.tick_value * rate, "trade_tick_value_profit": instrument.tick_value * rate,
+            "trade_tick_value_loss": instrument.tick_value * rate, "trade_tick_size": instrument.tick_size,
             "trade_contract_size": instrument.contract_size, "volume_min": lots(instrument.lots.minimum),
             "volume_max": lots(instrument.lots.maximum), "volume_step": instrument.lots.step,
             "margin_hedged": instrument.hedged_margin, "currency_base": instrument.base,
@@ -91,7 +86,7 @@ impl Terminal {
     /// `symbol_info_tick`.
     pub fn tick(&mut self) -> Value {
         let (bid, ask) = self.quote();
-        let (time, time_msc) = shown(self.clock(), self.now);
+        let (time, time_msc) = shown(self.clock(), self.priced_at());
         // TICK_FLAG_BID and TICK_FLAG_ASK.
         json!({
             "time": time, "bid": bid, "ask": ask, "last": 0.0, "volume": 0, "time_msc": time_msc, "flags": 6,
@@ -102,7 +97,7 @@ impl Terminal {
     /// Bars from place `start` on, counted back from the bar at hand, at most `count`, oldest first.
     pub fn rates_from_place(&self, start: usize, count: usize) -> Vec<Rate> {
         let end = (self.n_bars()).saturating_sub(start);
-        self.rates(end.saturating_sub(count)..end)
+        self.rates(end.saturating_sub(count.min(MAX_BARS))..end)
     }
 
     /// Bars that opened, by the server's clock, from `from` to `until`, both included.
@@ -110,7 +105,8 @@ impl Terminal {
         let clock = self.clock();
         let bars = &self.setup.bars[..self.n_bars()];
         let place = |seconds: i64| bars.partition_point(|bar| shown(clock, bar.open_time).0 < seconds);
-        self.rates(place(from)..place(until.saturating_add(1)))
+        let end = place(until.saturating_add(1));
+        self.rates(place(from).max(end.saturating_sub(MAX_BARS))..end)
     }
 
     /// At most `count` bars, the last of which opened at `from` or before.
@@ -118,7 +114,7 @@ impl Terminal {
         let clock = self.clock();
         let bars = &self.setup.bars[..self.n_bars()];
         let end = bars.partition_point(|bar| shown(clock, bar.open_time).0 <= from);
-        self.rates(end.saturating_sub(count)..end)
+        self.rates(end.saturating_sub(count.min(MAX_BARS))..end)
     }
 
     /// Bars that have begun.
@@ -128,13 +124,12 @@ impl Terminal {
     }
 
     fn rates(&self, rows: std::ops::Range<usize>) -> Vec<Rate> {
-        let instrument = &self.setup.listing().instrument;
         let rate = |row: usize| {
             let bar = self.setup.bars.get(row)?;
             let unfinished = row == self.row;
-            // Of the bar at hand its open is known, and the way from there to now.
-            let known = if unfinished { crate::terminal::until_now(bar, self.now) } else { *bar };
-            let price = |ticks: i64| instrument.to_price(ticks as f64);
+            // Of the bar at hand its open is known.
+            let known = if unfinished { open_of(bar) } else { *bar };
+            let price = |ticks: i64| self.setup.price(ticks as f64);
             let volume = if unfinished { 0 } else { known.volume.unwrap_or(0).max(0) as u64 };
             Some(Rate {
                 time: shown(self.clock(), bar.open_time).0,
@@ -153,11 +148,12 @@ impl Terminal {
     /// `positions_get`.
     pub fn positions(&mut self) -> Vec<PositionRecord> {
         let (clock, symbol) = (self.clock(), self.setup.symbol.clone());
-        let listing = self.setup.listing().clone();
+        let setup = self.setup.clone();
+        let listing = setup.listing();
         let instrument = &listing.instrument;
         let books = self.shown();
         let mark = *books.broker.mark(0);
-        let level = |ticks: Option<i64>| ticks.map_or(0.0, |ticks| instrument.to_price(ticks as f64));
+        let level = |ticks: Option<i64>| ticks.map_or(0.0, |ticks| setup.price(ticks as f64));
         let record = |held: &cambist_execution::Holding| {
             let note = books.positions.get(&held.id)?;
             let ((time, time_msc), (update, update_msc)) =
@@ -170,15 +166,15 @@ impl Terminal {
                 time_update_msc: update_msc,
                 kind: u32::from(held.steps < 0),
                 magic: note.magic,
-                identifier: note.ticket,
+                identifier: note.identifier,
                 reason: 3,
                 volume: instrument.to_lots(held.steps.abs()),
                 price_open: instrument.to_price(held.entry),
                 sl: level(held.stop_loss),
                 tp: level(held.take_profit),
-                price_current: instrument.to_price(mark.exit(held.steps)),
+                price_current: setup.price(mark.exit(held.steps)),
                 swap: held.financing,
-                profit: Account::unrealised(held, &listing, &mark),
+                profit: Account::unrealised(held, listing, &mark),
                 symbol: symbol.clone(),
                 comment: note.comment.clone(),
                 external_id: String::new(),

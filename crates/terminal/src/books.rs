@@ -22,11 +22,16 @@ const BY_STOP_LOSS: u32 = 4;
 const BY_TAKE_PROFIT: u32 = 5;
 const BY_STOP_OUT: u32 = 6;
 
+/// Tickets of the orders that the broker makes begin here, each with the number of its deal: a client's later order changes none.
+const BROKERS: u64 = 1 << 40;
+
 /// What a position carries beside what the broker knows.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct PositionNote {
-    /// Ticket of the order that opened it.
+    /// Ticket of the order that opened it, or turned it round.
     pub(crate) ticket: u64,
+    /// Ticket of the order that opened it.
+    pub(crate) identifier: u64,
     pub(crate) magic: u64,
     pub(crate) comment: String,
     pub(crate) opened: UnixNanos,
@@ -47,6 +52,8 @@ pub(crate) struct Books {
     pub(crate) ends: BTreeMap<u64, Ended>,
     /// Tickets by the broker's number of the order.
     pub(crate) tickets: BTreeMap<u64, u64>,
+    /// How many deals are known by the time they were made; later ones are told at the second.
+    stamp: Option<(usize, UnixNanos)>,
 }
 
 /// Seconds and milliseconds that the server's clock shows.
@@ -69,6 +76,7 @@ impl Books {
             positions: BTreeMap::new(),
             ends: BTreeMap::new(),
             tickets: BTreeMap::new(),
+            stamp: None,
         }
     }
 
@@ -121,16 +129,26 @@ impl Books {
         });
     }
 
+    /// Tickets of clients' orders follow one another, whatever orders the broker makes between them.
     fn next_order(&self) -> u64 {
-        self.orders.len() as u64 + 1
+        self.orders.iter().filter(|order| order.ticket < BROKERS).count() as u64 + 1
     }
 
-    /// Lives through `event` at `rate`, and books what the broker tells.
-    pub(crate) fn live(&mut self, setup: &Setup, event: &BarEvent, rate: f64) {
+    /// Lives through `event` at `rate`, books what the broker tells, and returns it. With a `stamp` of a number and a time, deals
+    /// beyond that number are told at that time: nobody could know of them before.
+    pub(crate) fn live(
+        &mut self,
+        setup: &Setup,
+        event: &BarEvent,
+        rate: f64,
+        stamp: Option<(usize, UnixNanos)>,
+    ) -> Vec<Notice> {
         let mut log = Vec::new();
         self.broker.set_rate(0, rate);
         self.broker.on(0, &MarketEvent::Bar(*event), &mut log);
+        self.stamp = stamp;
         self.book(setup, &log);
+        log
     }
 
     /// Books `notices`.
@@ -149,25 +167,30 @@ impl Books {
     fn book_deal(&mut self, setup: &Setup, deal: &Deal) {
         let listing = setup.listing();
         let instrument = &listing.instrument;
-        let (time, time_msc) = shown(listing.clock, deal.time);
+        let told =
+            self.stamp.filter(|&(known, _)| self.deals.len() >= known).map_or(deal.time, |(_, time)| time);
+        let (time, time_msc) = shown(listing.clock, told);
         let lots = instrument.to_lots(deal.steps);
         let note = self.positions.get(&deal.position).cloned();
         let order = match self.tickets.get(&deal.order) {
             Some(&ticket) if deal.order != 0 => ticket,
-            _ => self.order_of_the_brokers(setup, deal, note.as_ref()),
+            _ => self.order_of_the_brokers(setup, deal, told, note.as_ref()),
         };
         let Some(record) = self.orders.iter_mut().find(|record| record.ticket == order) else { return };
-        let note = note.unwrap_or_else(|| PositionNote {
+        let turned = deal.closed > 0 && deal.closed < deal.steps;
+        let identifier = note.as_ref().map_or(order, |note| note.identifier);
+        let note = note.filter(|_| !turned).unwrap_or_else(|| PositionNote {
             ticket: order,
+            identifier,
             magic: record.magic,
             comment: record.comment.clone(),
-            opened: deal.time,
-            updated: deal.time,
+            opened: told,
+            updated: told,
         });
         record.volume_current =
             instrument.to_lots(instrument_steps(record.volume_current, listing) - deal.steps);
-        record.position_id = note.ticket;
-        record.price_current = instrument.to_price(deal.price);
+        record.position_id = note.identifier;
+        record.price_current = setup.price(deal.price);
         record.state = if record.volume_current > 0.0 { PARTIAL } else { FILLED };
         if record.state == FILLED {
             (record.time_done, record.time_done_msc) = (time, time_msc);
@@ -188,10 +211,10 @@ impl Books {
             kind: sell,
             entry,
             magic,
-            position_id: note.ticket,
+            position_id: note.identifier,
             reason: reason(deal.reason),
             volume: lots,
-            price: instrument.to_price(deal.price),
+            price: setup.price(deal.price),
             commission: deal.rebate - deal.costs.commission,
             swap: deal.financing,
             profit: deal.profit,
@@ -199,15 +222,21 @@ impl Books {
             comment,
             ..DealRecord::default()
         });
-        self.positions.insert(deal.position, PositionNote { updated: deal.time, ..note });
+        self.positions.insert(deal.position, PositionNote { updated: told, ..note });
     }
 
     /// The order that a terminal shows behind a stop, a target or a stop-out.
-    fn order_of_the_brokers(&mut self, setup: &Setup, deal: &Deal, note: Option<&PositionNote>) -> u64 {
+    fn order_of_the_brokers(
+        &mut self,
+        setup: &Setup,
+        deal: &Deal,
+        told: UnixNanos,
+        note: Option<&PositionNote>,
+    ) -> u64 {
         let listing = setup.listing();
-        let (time, msc) = shown(listing.clock, deal.time);
+        let (time, msc) = shown(listing.clock, told);
         let lots = listing.instrument.to_lots(deal.steps);
-        let ticket = self.next_order();
+        let ticket = BROKERS + self.deals.len() as u64 + 1;
         self.orders.push(OrderRecord {
             ticket,
             time_setup: time,
@@ -216,12 +245,17 @@ impl Books {
             type_filling: 1,
             state: PLACED,
             magic: note.map_or(0, |note| note.magic),
-            position_id: note.map_or(0, |note| note.ticket),
+            position_id: note.map_or(0, |note| note.identifier),
             reason: reason(deal.reason),
             volume_initial: lots,
             volume_current: lots,
             symbol: setup.symbol.clone(),
-            comment: note.map_or(String::new(), |note| note.comment.clone()),
+            comment: match deal.reason {
+                Reason::StopLoss => format!("[sl {}]", setup.price(deal.price)),
+                Reason::TakeProfit => format!("[tp {}]", setup.price(deal.price)),
+                Reason::StopOut => "[so]".to_owned(),
+                Reason::Client => String::new(),
+            },
             ..OrderRecord::default()
         });
         ticket

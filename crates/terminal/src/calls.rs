@@ -39,7 +39,7 @@ enum Call {
 /// Answers `line`.
 pub fn call(terminal: &mut Terminal, line: &str) -> Value {
     let answer = serde_json::from_str(line)
-        .map_err(|e| (INVALID_PARAMS, format!("no such call: {e}")))
+        .map_err(|e| (INVALID_PARAMS, format!("Invalid arguments: {e}")))
         .and_then(|call| answer(terminal, call));
     match answer {
         Ok(answer) => json!({ "ok": answer }),
@@ -88,11 +88,11 @@ fn answer(terminal: &mut Terminal, call: Call) -> Result<Value, (i32, String)> {
             written(serde_json::to_value(terminal.history_deals(from, until)))?
         }
         Call::OrderCheck { request } => {
-            let (retcode, comment) = terminal.order_check(&request);
-            json!({ "retcode": retcode, "comment": comment, "request": request })
+            let ((retcode, comment), account) = terminal.order_check(&request);
+            json!({ "retcode": retcode, "comment": comment, "request": request, "account": account })
         }
         Call::OrderSend { request } => {
-            if request.comment.len() > 31 {
+            if request.comment.chars().count() > 31 {
                 return Err((INVALID_PARAMS, "Invalid \"comment\" argument".to_owned()));
             }
             let result = terminal.order_send(&request).map_err(|e| (FAIL, e.to_string()))?;
@@ -110,20 +110,13 @@ fn answer(terminal: &mut Terminal, call: Call) -> Result<Value, (i32, String)> {
 }
 
 fn advance(terminal: &mut Terminal, to: Option<&str>, bars: Option<u32>) -> Result<(), (i32, String)> {
-    match (to, bars) {
-        (Some(text), None) => {
-            let time = UnixNanos::parse(text)
-                .ok_or_else(|| (INVALID_PARAMS, format!("'{text}' is no time: write 2023-03-05T14:00")))?;
-            terminal.advance(time);
-        }
-        (None, bars) => {
-            for _ in 0..bars.unwrap_or(1) {
-                terminal.advance(terminal.next_close());
-            }
-        }
+    let time = match (to, bars) {
+        (Some(text), None) => UnixNanos::parse(text)
+            .ok_or_else(|| (INVALID_PARAMS, format!("'{text}' is no time: write 2023-03-05T14:00")))?,
+        (None, bars) => terminal.close_after(bars.unwrap_or(1)),
         (Some(_), Some(_)) => return Err((INVALID_PARAMS, "advance takes 'to' or 'bars'".to_owned())),
-    }
-    Ok(())
+    };
+    terminal.advance(time).map_err(|e| (FAIL, e.to_string()))
 }
 
 fn known(terminal: &Terminal, symbol: &str) -> Result<(), (i32, String)> {

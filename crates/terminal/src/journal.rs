@@ -1,7 +1,7 @@
 //! What was asked of a terminal, line by line on the disk before it is carried out.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use cambist_core::UnixNanos;
@@ -12,11 +12,12 @@ use crate::words::Request;
 
 /// A line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Entry {
-    /// When it was asked, by the tape.
-    pub(crate) at: UnixNanos,
-    /// What.
-    pub(crate) request: Request,
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Entry {
+    /// A request that may change something.
+    Request(Request),
+    /// Time has come to here.
+    Now(UnixNanos),
 }
 
 /// The head of a journal: the terminal it belongs to.
@@ -40,6 +41,24 @@ pub enum JournalError {
         /// Which file.
         path: PathBuf,
     },
+    /// It is no journal.
+    #[error("{} is no journal of a terminal: nothing was changed in it; name another file", path.display())]
+    NoJournal {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Somebody else writes it.
+    #[error("the journal {} is in use by another terminal: stop that one, or name another file", path.display())]
+    Busy {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// A line could not be written, and what is in the file since is not known.
+    #[error("the journal {} could not be written before: begin the terminal again", path.display())]
+    Broken {
+        /// Which file.
+        path: PathBuf,
+    },
     /// A line in the middle is no entry.
     #[error("line {line} of the journal {} is no entry: {reason}; it was changed by someone else", path.display())]
     Line {
@@ -52,11 +71,13 @@ pub enum JournalError {
     },
 }
 
-/// A journal, open for writing.
+/// A journal, open for writing, by one terminal at a time.
 #[derive(Debug)]
 pub struct Journal {
     file: File,
     path: PathBuf,
+    length: u64,
+    broken: bool,
 }
 
 impl Journal {
@@ -68,26 +89,28 @@ impl Journal {
         }
         let mut file = OpenOptions::new()
             .create(true)
-            .truncate(false)
+            .append(true)
             .read(true)
-            .write(true)
             .open(path)
             .map_err(FileError::on("open", path))?;
+        if file.try_lock().is_err() {
+            return Err(JournalError::Busy { path: path.to_owned() });
+        }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(FileError::on("read", path))?;
-        let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
-        file.set_len(whole as u64).map_err(FileError::on("cut", path))?;
-        file.seek(SeekFrom::End(0)).map_err(FileError::on("write", path))?;
-        let mut journal = Self { file, path: path.to_owned() };
-        let text = String::from_utf8_lossy(&bytes[..whole]);
-        let mut lines = text.lines().enumerate();
-        let Some((_, head)) = lines.next() else {
+        let mut journal = Self { file, path: path.to_owned(), length: bytes.len() as u64, broken: false };
+        if bytes.is_empty() {
             journal.write(&Head { setup: setup.to_owned() })?;
             return Ok((journal, Vec::new()));
-        };
-        match serde_json::from_str::<Head>(head) {
-            Ok(head) if head.setup == setup => {}
-            _ => return Err(JournalError::Other { path: path.to_owned() }),
+        }
+        let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
+        let text = String::from_utf8_lossy(&bytes[..whole]);
+        let mut lines = text.lines().enumerate();
+        let head = lines.next().and_then(|(_, line)| serde_json::from_str::<Head>(line).ok());
+        match head {
+            None => return Err(JournalError::NoJournal { path: path.to_owned() }),
+            Some(head) if head.setup != setup => return Err(JournalError::Other { path: path.to_owned() }),
+            Some(_) => {}
         }
         let read = |(index, line): (usize, &str)| {
             serde_json::from_str(line).map_err(|e| JournalError::Line {
@@ -97,14 +120,35 @@ impl Journal {
             })
         };
         let entries = lines.map(read).collect::<Result<Vec<Entry>, _>>()?;
+        journal.cut(whole as u64)?;
         Ok((journal, entries))
     }
 
-    /// Writes a line through to the disk.
+    fn cut(&mut self, length: u64) -> Result<(), JournalError> {
+        self.file.set_len(length).map_err(FileError::on("cut", &self.path))?;
+        self.length = length;
+        Ok(())
+    }
+
+    /// Writes a line through to the disk. What fails is taken back; if that is not certain, nothing is written any more.
     pub(crate) fn write(&mut self, line: &impl Serialize) -> Result<(), JournalError> {
-        let mut text = serde_json::to_string(line).unwrap_or_default();
+        if self.broken {
+            return Err(JournalError::Broken { path: self.path.clone() });
+        }
+        let mut text = serde_json::to_string(line).map_err(|e| JournalError::Line {
+            path: self.path.clone(),
+            line: 0,
+            reason: e.to_string(),
+        })?;
         text.push('\n');
         let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
-        Ok(written.map_err(FileError::on("write", &self.path))?)
+        if let Err(error) = written {
+            // A line that may or may not be on the disk may or may not be lived through again.
+            self.broken = true;
+            let _ = self.cut(self.length);
+            return Err(FileError::on("write", &self.path)(error).into());
+        }
+        self.length += text.len() as u64;
+        Ok(())
     }
 }

@@ -2,10 +2,10 @@
 
 use cambist_core::{Expiry, FillPolicy, OrderKind, Side, Ticket, UnixNanos};
 use cambist_execution::rim::decimal;
-use cambist_execution::{Approved, Books as AccountBooks};
+use cambist_execution::{Approved, Books as AccountBooks, Broker, Notice, Refused};
 use cambist_risk::{Gate, GateLimits, Position};
 
-use crate::journal::JournalError;
+use crate::journal::{Entry, JournalError};
 use crate::retcode::{self, Code};
 use crate::terminal::Terminal;
 use crate::words::{Request, SendResult};
@@ -33,24 +33,14 @@ impl Terminal {
     /// # Errors
     /// When the journal cannot be written; nothing has happened then.
     pub fn order_send(&mut self, request: &Request) -> Result<SendResult, JournalError> {
-        self.write_down(request)?;
+        self.write_down(&Entry::Request(request.clone()))?;
         Ok(self.carry_out(request))
     }
 
     pub(crate) fn carry_out(&mut self, request: &Request) -> SendResult {
         self.requests += 1;
-        let done = match request.action {
-            _ if request.symbol != self.setup.symbol && matches!(request.action, DEAL | PENDING) => {
-                Err(retcode::INVALID)
-            }
-            DEAL | PENDING => self.place(request),
-            STOPS => self.protect(request),
-            MODIFY => self.modify(request),
-            REMOVE => self.remove(request.order),
-            _ => Err(retcode::INVALID),
-        };
+        let came = self.done(request).unwrap_or_else(|code| Came { code: Some(code), ..Came::default() });
         self.changed();
-        let came = done.unwrap_or_else(|code| Came { code: Some(code), ..Came::default() });
         let (retcode, comment) = came.code.unwrap_or(retcode::DONE);
         let (bid, ask) = self.quote();
         SendResult {
@@ -68,43 +58,54 @@ impl Terminal {
         }
     }
 
-    /// What `request` would come to, without doing it; 0 for an order that would be taken, as `order_check` says it.
-    pub fn order_check(&mut self, request: &Request) -> Code {
-        let kept = (self.settled.clone(), self.bar);
-        let done = match request.action {
-            DEAL | PENDING if request.symbol == self.setup.symbol => self.place(request),
+    fn done(&mut self, request: &Request) -> Result<Came, Code> {
+        let at_market = matches!(request.action, DEAL | PENDING);
+        if (at_market || !request.symbol.is_empty()) && request.symbol != self.setup.symbol {
+            return Err(retcode::INVALID);
+        }
+        match request.action {
+            DEAL | PENDING => self.place(request),
+            STOPS => self.protect(request),
+            MODIFY => self.modify(request),
+            REMOVE => self.remove(request.order),
             _ => Err(retcode::INVALID),
-        };
+        }
+    }
+
+    /// What `request` would come to, without doing it: 0 for what would be done, as `order_check` says it, and the account after it.
+    pub fn order_check(&mut self, request: &Request) -> (Code, serde_json::Value) {
+        let kept = (self.settled.clone(), self.bar);
+        let done = self.done(request);
+        self.changed();
+        let account = self.account_info();
         (self.settled, self.bar) = kept;
         self.changed();
-        match done.map(|came| came.code) {
+        let code = match done.map(|came| came.code) {
             Ok(None | Some(retcode::DONE | retcode::PLACED | retcode::DONE_PARTIAL)) => (0, "Done"),
             Ok(Some(code)) | Err(code) => code,
-        }
+        };
+        (code, account)
     }
 
     /// Sends an order to the broker.
     fn place(&mut self, request: &Request) -> Result<Came, Code> {
-        if self.is_over() {
-            return Err(retcode::MARKET_CLOSED);
-        }
         let at_market = request.action == DEAL;
         if at_market != (request.kind < 2) || request.kind > 7 {
             return Err(retcode::INVALID);
         }
-        if at_market && !self.setup.listing().instrument.trades_at(self.now) {
+        if self.is_over() || (at_market && !self.setup.listing().instrument.trades_at(self.now)) {
             return Err(retcode::MARKET_CLOSED);
         }
-        self.cut();
+        if at_market && !self.is_priced() {
+            return Err(retcode::PRICE_OFF);
+        }
+        // Execution by market knows no rest that works on.
+        if at_market && request.type_filling == 2 {
+            return Err(retcode::INVALID_FILL);
+        }
         let mut ticket = self.ticket(request)?;
-        if request.position != 0 && self.setup.rules.account.books == AccountBooks::Hedging {
-            // A position of this very moment has to have happened before it can be closed.
-            if self.settled.position(request.position).is_none() {
-                self.settle();
-            }
-            let position = self.settled.position(request.position).ok_or(retcode::POSITION_CLOSED)?;
-            let held = self.settled.broker.account().holdings().iter().any(|h| h.id == position);
-            ticket.closes = Some(if held { position } else { return Err(retcode::POSITION_CLOSED) });
+        if request.position != 0 {
+            ticket.closes = self.closes(request, &ticket)?;
         }
         let approved = self.approved(ticket)?;
         let taken = self.settled.broker.submit(approved, self.now);
@@ -118,17 +119,40 @@ impl Terminal {
         Ok(self.became(order, ticket.steps))
     }
 
+    /// The position that `ticket` closes, for a hedging account to name.
+    fn closes(&mut self, request: &Request, ticket: &Ticket) -> Result<Option<u64>, Code> {
+        let shown = self.shown();
+        let id = shown.position(request.position).ok_or(retcode::POSITION_CLOSED)?;
+        let held = shown.broker.account().holdings().iter().find(|held| held.id == id);
+        let steps = held.map(|held| held.steps).ok_or(retcode::POSITION_CLOSED)?;
+        if self.setup.rules.account.books == AccountBooks::Netting {
+            return Ok(None);
+        }
+        if Side::of(steps) == ticket.side {
+            return Err(retcode::INVALID);
+        }
+        if ticket.steps > steps.abs() {
+            return Err(retcode::INVALID_CLOSE_VOLUME);
+        }
+        // A position of this very moment has to have happened before it can be closed.
+        if !self.settled.broker.account().holdings().iter().any(|held| held.id == id) {
+            self.settle();
+        }
+        Ok(Some(id))
+    }
+
     /// What has become of market order `order` of `steps` by now. What is under way for longer is placed, and its deal comes later.
     fn became(&mut self, order: u64, steps: i64) -> Came {
         self.changed();
         let shown = self.shown();
-        let deals = shown.deals.iter().filter(|deal| deal.order == order);
-        let (mut deal, mut volume, mut value) = (0, 0.0, 0.0);
-        for made in deals {
-            deal = made.ticket;
-            volume += made.volume;
-            value += made.volume * made.price;
-        }
+        let made: Vec<_> = shown.deals.iter().filter(|deal| deal.order == order).collect();
+        let deal = made.last().map_or(0, |deal| deal.ticket);
+        let volume: f64 = made.iter().map(|deal| deal.volume).sum();
+        let price = match made[..] {
+            [] => 0.0,
+            [only] => only.price,
+            _ => made.iter().map(|deal| deal.volume * deal.price).sum::<f64>() / volume,
+        };
         let ended = shown.ends.get(&order).copied();
         let instrument = &self.setup.listing().instrument;
         let filled = (volume / instrument.lots.step).round() as i64;
@@ -138,13 +162,15 @@ impl Terminal {
             _ if filled < steps => retcode::DONE_PARTIAL,
             _ => retcode::DONE,
         };
-        let price = if filled > 0 { value / volume } else { 0.0 };
         Came { code: Some(code), order, deal, volume: instrument.to_lots(filled), price }
     }
 
     fn ticket(&self, request: &Request) -> Result<Ticket, Code> {
         let listing = self.setup.listing();
         let ticks = |price: f64, code: Code| {
+            if !(price.is_finite() && price > 0.0) {
+                return Err(code);
+            }
             let written = decimal(&price.to_string()).map_err(|_| code)?;
             listing.instrument.ticks_of(written).map_err(|_| code)
         };
@@ -190,81 +216,81 @@ impl Terminal {
 
     /// Sets the stops of a position.
     fn protect(&mut self, request: &Request) -> Result<Came, Code> {
-        self.cut();
-        let ticket = self.ticket(&Request {
-            volume: self.setup.listing().instrument.lots.step,
-            type_time: 0,
-            kind: 0,
-            type_filling: 0,
-            ..request.clone()
-        })?;
-        let wanted = if request.position == 0 { self.only_position() } else { Some(request.position) };
-        let wanted = wanted.ok_or(retcode::POSITION_CLOSED)?;
-        let held = |terminal: &Self| {
-            let id = terminal.settled.position(wanted)?;
-            terminal.settled.broker.account().holdings().iter().find(|h| h.id == id).copied()
+        let netting = self.setup.rules.account.books == AccountBooks::Netting;
+        let levels = Request { volume: self.setup.listing().instrument.lots.step, ..Request::default() };
+        let ticket = self.ticket(&Request { sl: request.sl, tp: request.tp, ..levels })?;
+        let shown = self.shown();
+        let held = shown.broker.account().holdings();
+        let held = match request.position {
+            0 if netting => held.first(),
+            wanted => shown.position(wanted).and_then(|id| held.iter().find(|held| held.id == id)),
         };
-        if held(self).is_none() {
-            self.settle();
-        }
-        let held = held(self).ok_or(retcode::POSITION_CLOSED)?;
-        if (held.stop_loss, held.take_profit) == (ticket.stop_loss, ticket.take_profit) {
+        let held = *held.ok_or(retcode::POSITION_CLOSED)?;
+        let wanted = (ticket.stop_loss, ticket.take_profit);
+        if (held.stop_loss, held.take_profit) == wanted {
             return Err(retcode::NO_CHANGES);
         }
-        // Stops lie on their sides of what is quoted now.
-        self.settle();
-        self.settled
-            .broker
-            .protect(held.id, ticket.stop_loss, ticket.take_profit)
-            .map_err(|reason| retcode::of_refusal(&reason))?;
+        self.on_what_is_shown(|broker, _| broker.protect(held.id, wanted.0, wanted.1))?;
         Ok(Came::default())
     }
 
-    /// In a netting account, the symbol's position.
-    fn only_position(&mut self) -> Option<u64> {
-        let shown = self.shown();
-        let held = shown.broker.account().holdings().first()?.id;
-        shown.positions.get(&held).map(|note| note.ticket)
+    /// Does `change` to the account, if it may be done to what is shown.
+    fn on_what_is_shown<T>(
+        &mut self,
+        change: impl Fn(&mut Broker, &mut Vec<Notice>) -> Result<T, Refused>,
+    ) -> Result<T, Code> {
+        let mut trial = self.shown().broker.clone();
+        change(&mut trial, &mut Vec::new()).map_err(|reason| retcode::of_refusal(&reason))?;
+        let mut log = Vec::new();
+        // What is there before the open can be changed before it; what the open made must have happened first.
+        let done = change(&mut self.settled.broker, &mut log).or_else(|_| {
+            self.settle();
+            log.clear();
+            change(&mut self.settled.broker, &mut log)
+        });
+        let setup = &self.setup;
+        self.settled.book(setup, &log);
+        done.map_err(|reason| retcode::of_refusal(&reason))
     }
 
     /// Takes a pending order back.
     fn remove(&mut self, ticket: u64) -> Result<Came, Code> {
-        self.settle();
-        let id = self.settled.order(ticket).ok_or(retcode::INVALID_ORDER)?;
-        let mut log = Vec::new();
-        self.settled.broker.cancel(id, self.now, &mut log).map_err(|reason| retcode::of_refusal(&reason))?;
-        let setup = &self.setup;
-        self.settled.book(setup, &log);
+        let id = self.shown().order(ticket).ok_or(retcode::INVALID_ORDER)?;
+        let now = self.now;
+        self.on_what_is_shown(|broker, log| broker.cancel(id, now, log))?;
         Ok(Came { order: ticket, ..Came::default() })
     }
 
     /// Changes prices, stops and expiration of a pending order, which keeps its ticket.
     fn modify(&mut self, request: &Request) -> Result<Came, Code> {
-        self.settle();
-        let id = self.settled.order(request.order).ok_or(retcode::INVALID_ORDER)?;
-        let working = self.settled.broker.working().iter().find(|w| w.id == id).cloned();
-        let working = working.ok_or(retcode::INVALID_ORDER)?;
-        let at = self.settled.orders.iter().position(|o| o.ticket == request.order);
-        let record = at.map(|at| self.settled.orders[at].clone()).ok_or(retcode::INVALID_ORDER)?;
+        let shown = self.shown();
+        let id = shown.order(request.order).ok_or(retcode::INVALID_ORDER)?;
+        let working = shown.broker.working().iter().find(|w| w.id == id).cloned();
+        let record = shown.orders.iter().find(|order| order.ticket == request.order).cloned();
+        let (working, record) = working.zip(record).ok_or(retcode::INVALID_ORDER)?;
         let asked = Request {
             kind: record.kind,
             volume: record.volume_current,
             type_filling: record.type_filling,
-            symbol: record.symbol.clone(),
+            symbol: record.symbol,
             ..request.clone()
         };
         let ticket = self.ticket(&asked)?;
         if ticket == working.ticket {
             return Err(retcode::NO_CHANGES);
         }
-        let mut trial = self.settled.broker.clone();
-        trial.cancel(id, self.now, &mut ()).map_err(|reason| retcode::of_refusal(&reason))?;
-        let new =
-            trial.submit(self.approved(ticket)?, self.now).map_err(|reason| retcode::of_refusal(&reason))?;
-        self.settled.broker = trial;
+        let (approved, now) = (self.approved(ticket)?, self.now);
+        let new = self.on_what_is_shown(|broker, _| {
+            // Its old place is given up only when the new one is taken.
+            let mut trial = broker.clone();
+            trial.cancel(id, now, &mut ())?;
+            let new = trial.submit(approved, now)?;
+            *broker = trial;
+            Ok(new)
+        })?;
         self.settled.tickets.remove(&id);
         self.settled.tickets.insert(new, request.order);
-        if let Some(record) = at.and_then(|at| self.settled.orders.get_mut(at)) {
+        if let Some(record) = self.settled.orders.iter_mut().find(|order| order.ticket == request.order) {
             (record.price_open, record.sl, record.tp) = (request.price, request.sl, request.tp);
             (record.price_stoplimit, record.type_time) = (request.stoplimit, request.type_time);
             record.time_expiration = if request.type_time == 2 { request.expiration } else { 0 };

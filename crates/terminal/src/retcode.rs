@@ -23,6 +23,7 @@ pub(crate) const FROZEN: Code = (10029, "Order locked");
 pub(crate) const INVALID_FILL: Code = (10030, "Unsupported filling mode");
 pub(crate) const INVALID_ORDER: Code = (10035, "Invalid order");
 pub(crate) const POSITION_CLOSED: Code = (10036, "Position doesn't exist");
+pub(crate) const INVALID_CLOSE_VOLUME: Code = (10038, "Invalid close volume");
 pub(crate) const LONG_ONLY: Code = (10042, "Only long positions allowed");
 
 /// The code of what the broker refuses at once.

@@ -2,29 +2,17 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-
-use cambist_core::UnixNanos;
-use cambist_core::clock::Clock;
 
 use crate::calls::call;
 use crate::terminal::Terminal;
 
-/// How time passes.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Pace {
-    /// Only when it is told to.
-    Virtual,
-    /// So many times as fast as the wall clock.
-    Times(f64),
-}
-
 /// A terminal cannot be served.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {action} {address}: {source}")]
+#[error("cannot listen at {address}: {source}")]
 pub struct ServeError {
-    action: &'static str,
     address: String,
     source: std::io::Error,
 }
@@ -34,75 +22,71 @@ const LONGEST: u64 = 64 * 1024;
 /// How often somebody is asked whether to stop.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Serves `terminal` at `listener`, each connection on a thread of its own and every call for itself, until `stop`.
+/// Most connections at once.
+const CONNECTIONS: usize = 64;
+
+/// Serves `terminal` at `listener`, each connection on a thread of its own and every call for itself, until `stop`. Who connects while
+/// there are too many already is hung up on.
 ///
 /// # Errors
-/// When the socket fails.
+/// When the socket cannot be listened at.
 pub fn serve(
     terminal: Terminal,
     listener: &TcpListener,
-    pace: Pace,
-    clock: &dyn Clock,
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<(), ServeError> {
     let address = listener.local_addr().map_or(String::new(), |address| address.to_string());
-    let failed = |action| {
-        let address = address.clone();
-        move |source| ServeError { action, address, source }
-    };
-    listener.set_nonblocking(true).map_err(failed("listen at"))?;
-    let (first, begun) = (terminal.now(), clock.elapsed());
-    let terminal = Mutex::new(terminal);
-    let now = || match pace {
-        Pace::Virtual => None,
-        Pace::Times(times) => {
-            let passed = (clock.elapsed() - begun).as_secs_f64() * times;
-            Some(UnixNanos(first.0 + (passed * 1e9) as i64))
-        }
-    };
+    listener.set_nonblocking(true).map_err(|source| ServeError { address, source })?;
+    let (terminal, connected) = (Mutex::new(terminal), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         while !stop() {
-            match listener.accept() {
-                Ok((stream, _)) => {
-                    let (terminal, now) = (&terminal, &now);
-                    scope.spawn(move || {
-                        // Who hangs up in the middle of a line has nothing more to say.
-                        let _ = converse(&stream, terminal, now, stop);
-                    });
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    std::thread::sleep(PATIENCE / 10)
-                }
-                Err(error) => return Err(failed("listen at")(error)),
+            // No connection yet, or none to be had now: a failure of one is no failure of the others.
+            let Ok((stream, _)) = listener.accept() else {
+                std::thread::sleep(PATIENCE / 10);
+                continue;
+            };
+            let (terminal, connected) = (&terminal, &connected);
+            if connected.fetch_add(1, Ordering::SeqCst) >= CONNECTIONS {
+                connected.fetch_sub(1, Ordering::SeqCst);
+                continue;
+            }
+            let talk = move || {
+                // Who hangs up in the middle of a line has nothing more to say.
+                let _ = converse(&stream, terminal, stop);
+                connected.fetch_sub(1, Ordering::SeqCst);
+            };
+            if std::thread::Builder::new().spawn_scoped(scope, talk).is_err() {
+                connected.fetch_sub(1, Ordering::SeqCst);
             }
         }
-        Ok(())
-    })
+    });
+    Ok(())
 }
 
 fn converse(
     stream: &TcpStream,
     terminal: &Mutex<Terminal>,
-    now: &(dyn Fn() -> Option<UnixNanos> + Sync),
     stop: &(dyn Fn() -> bool + Sync),
 ) -> std::io::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(50 * PATIENCE))?;
     let mut reader = BufReader::new(stream);
     let mut line = Vec::new();
     let mut writer = stream;
     while !stop() {
         let room = LONGEST.saturating_sub(line.len() as u64);
         match std::io::Read::take(&mut reader, room).read_until(b'\n', &mut line) {
+            Ok(0) if room == 0 => {
+                writer.write_all(b"{\"error\":[-2,\"Invalid arguments: the line is too long\"]}\n")?;
+                return Ok(());
+            }
             Ok(0) => return Ok(()),
             Ok(_) if line.ends_with(b"\n") => {
                 let text = String::from_utf8_lossy(&line);
                 let mut answer = {
                     let mut terminal = terminal.lock().unwrap_or_else(PoisonError::into_inner);
-                    if let Some(now) = now() {
-                        terminal.advance(now);
-                    }
                     call(&mut terminal, text.trim()).to_string()
                 };
                 answer.push('\n');

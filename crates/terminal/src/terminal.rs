@@ -4,11 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cambist_core::{BarEvent, UnixNanos};
-use cambist_execution::{BrokerRules, Listing};
+use cambist_execution::{BrokerRules, Latency, Listing, Notice};
 
 use crate::books::Books;
 use crate::journal::{Entry, Journal, JournalError};
-use crate::words::Request;
 
 /// What a terminal is made of.
 #[derive(Debug, Clone)]
@@ -49,6 +48,11 @@ pub enum SetupError {
         /// Of these history.
         history: usize,
     },
+    /// Orders are under way for a while.
+    #[error(
+        "a terminal answers an order with its deal: broker.latency_ms and broker.latency_bars must be 0; delay is the client's own"
+    )]
+    Latency,
     /// Its journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -63,6 +67,18 @@ impl Setup {
         self.rates.get(row).copied().unwrap_or(1.0)
     }
 
+    /// The price of `ticks`, as it is written.
+    pub(crate) fn price(&self, ticks: f64) -> f64 {
+        let unit = 10f64.powi(self.digits() as i32);
+        (self.listing().instrument.to_price(ticks) * unit).round() / unit
+    }
+
+    /// Decimals of a price.
+    pub(crate) fn digits(&self) -> usize {
+        let text = format!("{}", self.listing().instrument.tick_size);
+        text.split_once('.').map_or(0, |(_, decimals)| decimals.len())
+    }
+
     /// Hash of everything that a terminal's answers depend on.
     fn fingerprint(&self) -> String {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
@@ -74,7 +90,11 @@ impl Setup {
         eat(&serde_json::to_string(self.rules.as_ref()).unwrap_or_default());
         eat(&serde_json::to_string(self.bars.as_ref()).unwrap_or_default());
         eat(&serde_json::to_string(self.rates.as_ref()).unwrap_or_default());
-        eat(&format!("{} {} {} {} {}", self.symbol, self.seconds, self.history, self.balance, self.login));
+        let Self { symbol, seconds, history, balance, login, currency, .. } = self;
+        eat(&format!(
+            "{symbol} {seconds} {history} {balance} {login} {currency} {}",
+            env!("CARGO_PKG_VERSION")
+        ));
         format!("{hash:016x}")
     }
 }
@@ -85,7 +105,7 @@ pub struct Terminal {
     pub(crate) setup: Setup,
     /// As it stands at the end of the last bar that was lived through.
     pub(crate) settled: Books,
-    /// The bar at hand, or what is left of it.
+    /// The bar at hand; its open, and no more, may have been lived through for itself.
     pub(crate) bar: Option<BarEvent>,
     /// Its place on the tape.
     pub(crate) row: usize,
@@ -107,6 +127,9 @@ impl Terminal {
         if setup.rules.listings.len() != 1 {
             return Err(SetupError::Symbols(setup.rules.listings.len()));
         }
+        if !matches!(setup.listing().latency, Latency::Millis(0) | Latency::Bars(0)) {
+            return Err(SetupError::Latency);
+        }
         let (bars, history) = (setup.bars.len(), setup.history);
         let Some(last) =
             history.checked_sub(1).and_then(|row| setup.bars.get(row)).filter(|_| history < bars)
@@ -115,7 +138,7 @@ impl Terminal {
         };
         let now = last.close_time;
         let mut settled = Books::new(&setup, now);
-        settled.live(&setup, last, setup.rate(history - 1));
+        settled.live(&setup, last, setup.rate(history - 1), None);
         let mut terminal = Self {
             settled,
             bar: setup.bars.get(history).copied(),
@@ -129,9 +152,11 @@ impl Terminal {
         };
         if let Some(path) = journal {
             let (journal, entries) = Journal::open(path, &terminal.setup.fingerprint())?;
-            for Entry { at, request } in entries {
-                terminal.advance(at);
-                terminal.carry_out(&request);
+            for entry in entries {
+                match entry {
+                    Entry::Now(time) => terminal.pass(time),
+                    Entry::Request(request) => drop(terminal.carry_out(&request)),
+                }
             }
             terminal.journal = Some(journal);
         }
@@ -159,7 +184,15 @@ impl Terminal {
     /// When the bar at hand closes; now at the end of the tape.
     #[must_use]
     pub fn next_close(&self) -> UnixNanos {
-        self.bar.map_or(self.now, |bar| bar.close_time)
+        self.close_after(1)
+    }
+
+    /// When so many bars from the one at hand on have closed, or the last of the tape.
+    #[must_use]
+    pub fn close_after(&self, bars: u32) -> UnixNanos {
+        let rest = self.setup.bars.get(self.row..).unwrap_or_default();
+        let last = rest.get((bars as usize).saturating_sub(1)).or(rest.last()).filter(|_| bars > 0);
+        last.map_or(self.now, |bar| bar.close_time)
     }
 
     /// Why the last call failed, as `last_error` of the package: 1 for no error.
@@ -168,24 +201,41 @@ impl Terminal {
         (self.error.0, &self.error.1)
     }
 
-    /// Lets time pass to `time`; it never goes back.
-    pub fn advance(&mut self, time: UnixNanos) {
+    /// Lets time pass to `time`: to the open of the bar that holds it, or, where the market is away, to itself. It never goes back.
+    ///
+    /// # Errors
+    /// When the journal cannot be written; time stands then.
+    pub fn advance(&mut self, time: UnixNanos) -> Result<(), JournalError> {
+        let before = (self.now, self.row);
+        let next = self
+            .bar
+            .is_some_and(|bar| bar.close_time <= time || (bar.open_time <= time && bar.open_time > self.now));
+        if next || (time > self.now && self.bar.is_none_or(|bar| bar.open_time > time)) {
+            self.write_down(&Entry::Now(time))?;
+            self.pass(time);
+        }
+        debug_assert!((self.now, self.row) >= before);
+        Ok(())
+    }
+
+    fn pass(&mut self, time: UnixNanos) {
         while let Some(bar) = self.bar.filter(|bar| bar.close_time <= time) {
-            self.settled.live(&self.setup, &bar, self.setup.rate(self.row));
+            // What was not shown at the open is known from the close on.
+            let known = self.shown().deals.len();
+            self.settled.live(&self.setup, &bar, self.setup.rate(self.row), Some((known, bar.close_time)));
             self.row += 1;
+            self.now = bar.close_time;
             self.bar = self.setup.bars.get(self.row).copied();
             self.shown = None;
         }
-        if time > self.now {
-            self.now = time;
-            self.shown = None;
-        }
+        let to = self.bar.map_or(time, |bar| if bar.open_time <= time { bar.open_time } else { time });
+        self.now = self.now.max(to);
+        self.shown = None;
     }
 
-    /// Writes `request` down before it is carried out.
-    pub(crate) fn write_down(&mut self, request: &Request) -> Result<(), JournalError> {
-        let entry = Entry { at: self.now, request: request.clone() };
-        self.journal.as_mut().map_or(Ok(()), |journal| journal.write(&entry))
+    /// Writes `entry` down before it is carried out.
+    pub(crate) fn write_down(&mut self, entry: &Entry) -> Result<(), JournalError> {
+        self.journal.as_mut().map_or(Ok(()), |journal| journal.write(entry))
     }
 
     /// The account as a client sees it: when the open of the bar at hand has been traded.
@@ -193,27 +243,36 @@ impl Terminal {
         let Self { shown, settled, setup, bar, row, now, .. } = self;
         shown.get_or_insert_with(|| {
             let mut books = settled.clone();
-            if let Some(open) = bar.filter(|bar| bar.open_time <= *now).map(|bar| until_now(&bar, *now)) {
-                books.live(setup, &open, setup.rate(*row));
+            if let Some(bar) = bar.filter(|bar| bar.open_time <= *now) {
+                books.live(setup, &open_of(&bar), setup.rate(*row), None);
             }
             books
         })
     }
 
-    /// Makes what is shown what has happened: the part of the bar at hand up to now is lived through for itself.
-    pub(crate) fn settle(&mut self) {
-        let Some(bar) = self.bar.filter(|bar| bar.open_time <= self.now) else { return };
-        let part = until_now(&bar, self.now);
-        self.settled.live(&self.setup, &part, self.setup.rate(self.row));
-        self.bar = Some(rest(&bar, &part));
-        self.shown = None;
+    /// Whether there is a price now.
+    pub(crate) fn is_priced(&self) -> bool {
+        self.bar.is_some_and(|bar| bar.open_time <= self.now)
     }
 
-    /// Cuts the bar at hand where it is inside it, so that an order finds the price of now; at its open there is nothing to cut.
-    pub(crate) fn cut(&mut self) {
-        if self.bar.is_some_and(|bar| bar.open_time < self.now) {
-            self.settle();
+    /// When the price that is shown was made.
+    pub(crate) fn priced_at(&self) -> UnixNanos {
+        let last = self.row.checked_sub(1).and_then(|row| self.setup.bars.get(row));
+        if self.is_priced() { self.now } else { last.map_or(self.now, |bar| bar.close_time) }
+    }
+
+    /// Makes what is shown what has happened, for what cannot wait: the open is an event of its own then, and the volume it took is
+    /// gone for the rest of the bar.
+    pub(crate) fn settle(&mut self) {
+        let Some(mut bar) = self.bar.filter(|bar| bar.open_time <= self.now) else { return };
+        let notices = self.settled.live(&self.setup, &open_of(&bar), self.setup.rate(self.row), None);
+        let taken = |notice: &Notice| if let Notice::Deal(deal) = notice { deal.steps } else { 0 };
+        let taken: i64 = notices.iter().map(taken).sum();
+        if let (Some(volume), Some(share)) = (&mut bar.volume, self.setup.listing().participation) {
+            *volume = (*volume - (taken as f64 / share).ceil() as i64).max(0);
         }
+        self.bar = Some(bar);
+        self.shown = None;
     }
 
     /// What is shown is no longer so.
@@ -222,18 +281,7 @@ impl Terminal {
     }
 }
 
-/// What is known of `bar` at `now`: its open, and the straight line towards its close.
-pub(crate) fn until_now(bar: &BarEvent, now: UnixNanos) -> BarEvent {
-    let all = (bar.close_time.0 - bar.open_time.0).max(1) as f64;
-    let share = ((now.0 - bar.open_time.0) as f64 / all).clamp(0.0, 1.0);
-    let close = bar.open + (share * (bar.close - bar.open) as f64).round() as i64;
-    let volume = bar.volume.map(|volume| if share == 0.0 { volume } else { (share * volume as f64) as i64 });
-    let (high, low) = (bar.open.max(close), bar.open.min(close));
-    BarEvent { close_time: now.max(bar.open_time), high, low, close, volume, ..*bar }
-}
-
-/// What is left of `bar` after `part`.
-fn rest(bar: &BarEvent, part: &BarEvent) -> BarEvent {
-    let volume = bar.volume.zip(part.volume).map(|(all, used)| if used == all { all } else { all - used });
-    BarEvent { open_time: part.close_time, open: part.close, volume, ..*bar }
+/// What is known of `bar` when it opens.
+pub(crate) fn open_of(bar: &BarEvent) -> BarEvent {
+    BarEvent { close_time: bar.open_time, high: bar.open, low: bar.open, close: bar.open, ..*bar }
 }

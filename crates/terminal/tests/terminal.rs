@@ -135,7 +135,7 @@ fn a_day_at_the_opens_is_the_brokers() {
             let result = terminal.order_send(&request).unwrap();
             assert_eq!(taken, result.order != 0, "{result:?}");
         }
-        terminal.advance(bar.close_time);
+        terminal.advance(bar.close_time).unwrap();
         log.clear();
         broker.on(0, &MarketEvent::Bar(*bar), &mut log);
         let deals = log.iter().filter_map(|n| if let Notice::Deal(deal) = n { Some(deal) } else { None });
@@ -143,7 +143,7 @@ fn a_day_at_the_opens_is_the_brokers() {
             n_deals += 1;
             let records = terminal.history_deals(0, i64::MAX);
             let record = &records[n_deals];
-            assert_eq!(record.price.to_bits(), (deal.price * 0.01).to_bits());
+            assert_eq!(record.price, deal.price.round() / 100.0);
             assert_eq!(record.profit.to_bits(), deal.profit.to_bits());
             assert_eq!(record.swap.to_bits(), deal.financing.to_bits());
             assert_eq!(record.volume, deal.steps as f64 * 0.01);
@@ -169,7 +169,7 @@ fn nothing_is_told_too_early() {
             (bar.open, bar.high, bar.low) = (bar.open + worst, bar.high + 2 * worst, bar.low + worst);
         }
         let mut terminal = Terminal::open(setup(Books::Hedging, tape), None).unwrap();
-        terminal.advance(terminal.setup().bars[19].close_time);
+        terminal.advance(terminal.setup().bars[19].close_time).unwrap();
         let first = terminal.order_send(&market(0, 0.5)).unwrap();
         let second = terminal.order_send(&market(1, 0.2)).unwrap();
         let rates = ask(
@@ -188,45 +188,96 @@ fn nothing_is_told_too_early() {
     assert_eq!((positions[0]["ticket"].as_u64(), positions[0]["magic"].as_u64()), (Some(1), Some(42)));
 }
 
-/// What was answered is what happens: a deal keeps its ticket and its price when the bar has been lived through, whether the order
-/// came at its open or inside it.
+/// What was told stays told: whoever looks at any time sees the deals of before unchanged, and new ones that are no older than the
+/// last look; what was answered is among them. Orders near what the bar's volume allows, stops that trigger inside bars, requests that
+/// change nothing, a crash now and then.
 #[test]
-fn an_answer_holds() {
-    for inside in [0, 17 * 1_000_000_000] {
-        let mut terminal = open(Books::Netting, 60, None);
-        let mut answers = Vec::new();
-        for row in 12..40 {
-            terminal.advance(UnixNanos(terminal.setup().bars[row].open_time.0 + inside));
-            let result = terminal.order_send(&market((row % 2) as u32, 0.3)).unwrap();
-            assert_eq!(result.retcode, 10009, "{result:?}");
-            let position = ask(&mut terminal, &json!({ "call": "positions_get" }));
-            answers.push(result);
-            let flat = position.as_array().unwrap().is_empty();
-            assert_eq!(flat, answers.len() % 2 == 0, "what is shown has the order in it");
+fn deals_are_only_ever_added() {
+    for (books, seed) in [(Books::Netting, 1), (Books::Hedging, 2), (Books::Netting, 3), (Books::Hedging, 4)]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let begin = || Terminal::open(setup(books, bars(200, seed)), Some(&path)).unwrap();
+        let mut terminal = begin();
+        let mut random = Stream::new(seed, Purpose::Check, 2);
+        let (mut seen, mut looked, mut answered) = (Vec::new(), 0, Vec::new());
+        let (mut n_stops, mut now) = (0, terminal.now());
+        while !terminal.is_over() {
+            match random.index(30) {
+                0..=8 => {
+                    let open = terminal.setup().bars[10..].iter().find(|bar| bar.open_time >= terminal.now());
+                    let open = open.map_or(2_000_000, |bar| bar.open);
+                    let buys = random.uniform() < 0.5;
+                    let stop = (open + if buys { -600 } else { 600 }) as f64 / 100.0;
+                    let lots = (1 + random.index(240)) as f64 / 100.0;
+                    let request = Request { sl: stop, ..market(u32::from(!buys), lots) };
+                    let result = terminal.order_send(&request).unwrap();
+                    if result.deal > 0 {
+                        answered.push((result.deal, result.order, result.price));
+                    }
+                }
+                9..=11 => {
+                    let held = terminal.positions();
+                    let Some(position) = held.first() else { continue };
+                    let close =
+                        Request { position: position.ticket, ..market(1 - position.kind, position.volume) };
+                    terminal.order_send(&close).unwrap();
+                }
+                12..=14 => {
+                    let held = terminal.positions();
+                    let Some(position) = held.first() else { continue };
+                    let away = if position.kind == 0 { -9.0 } else { 9.0 };
+                    let sl = (position.price_current + away).round();
+                    let levels = Request { action: 6, position: position.ticket, sl, ..Request::default() };
+                    terminal.order_send(&levels).unwrap();
+                }
+                15 | 16 => {
+                    terminal.order_send(&Request { action: 8, order: 9_999, ..Request::default() }).unwrap();
+                    terminal.order_check(&market(0, 1.0));
+                }
+                17 => {
+                    drop(terminal);
+                    terminal = begin();
+                }
+                _ => {
+                    let seconds = 1 + random.index(150) as i64;
+                    terminal.advance(UnixNanos(terminal.now().0 + seconds * 1_000_000_000)).unwrap();
+                }
+            }
+            assert!(terminal.now() >= now, "time went back");
+            now = terminal.now();
+            let deals = terminal.history_deals(0, i64::MAX);
+            assert_eq!(deals[..seen.len()], seen[..], "what was told was changed");
+            assert!(
+                deals[seen.len()..].iter().all(|deal| deal.time_msc >= looked),
+                "a deal of before the last look"
+            );
+            n_stops += deals[seen.len()..].iter().filter(|deal| deal.reason == 4).count();
+            looked = deals.last().map_or(looked, |deal| deal.time_msc.max(looked));
+            seen = deals;
         }
-        terminal.advance(terminal.setup().bars[50].close_time);
-        let deals = terminal.history_deals(0, i64::MAX);
-        for answer in answers {
-            let deal = deals.iter().find(|deal| deal.ticket == answer.deal).unwrap();
-            assert_eq!((deal.order, deal.volume, deal.price), (answer.order, answer.volume, answer.price));
+        for (ticket, order, price) in &answered {
+            let made: Vec<_> = seen.iter().filter(|deal| deal.order == *order).collect();
+            assert!(
+                made.iter().any(|deal| deal.ticket == *ticket)
+                    && made.iter().all(|deal| deal.price == *price)
+            );
         }
+        assert!(answered.len() > 30 && n_stops > 5, "{} answers, {n_stops} stops", answered.len());
+        let account = terminal.account_info();
+        let booked: f64 = seen.iter().map(|deal| deal.profit + deal.swap + deal.commission).sum();
+        assert!((account["balance"].as_f64().unwrap() - booked).abs() < 0.01);
     }
 }
 
-/// An order that is under way for longer than the call is placed; its deal comes when it has arrived.
 #[test]
-fn latency_is_no_answer_yet() {
+fn latency_is_refused() {
     let mut slow = setup(Books::Netting, bars(60, 1));
     let mut rules = slow.rules.as_ref().clone();
     rules.listings[0].latency = Latency::Millis(250);
     slow.rules = Arc::new(rules);
-    let mut terminal = Terminal::open(slow, None).unwrap();
-    terminal.advance(terminal.setup().bars[20].open_time);
-    let result = terminal.order_send(&market(0, 0.3)).unwrap();
-    assert_eq!((result.retcode, result.order, result.deal), (10008, 1, 0));
-    assert!(terminal.positions().is_empty() && terminal.orders().len() == 1);
-    terminal.advance(terminal.setup().bars[20].close_time);
-    assert_eq!((terminal.positions()[0].volume, terminal.history_deals(0, i64::MAX)[1].order), (0.3, 1));
+    let error = Terminal::open(slow, None).unwrap_err();
+    assert!(error.to_string().contains("broker.latency_ms"), "{error}");
 }
 
 #[test]
@@ -234,8 +285,7 @@ fn a_terminal_that_dies_stands_where_it_stood() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.jsonl");
     let act = |terminal: &mut Terminal, row: usize| {
-        terminal
-            .advance(UnixNanos(terminal.setup().bars[row].open_time.0 + (row as i64 % 3) * 1_000_000_000));
+        terminal.advance(terminal.setup().bars[row].open_time).unwrap();
         let request = match row % 5 {
             0 => market(0, 0.4),
             1 => Request { action: 5, kind: 2, price: 19_990.0, type_filling: 2, ..market(2, 0.1) },
@@ -256,26 +306,36 @@ fn a_terminal_that_dies_stands_where_it_stood() {
         drop(terminal);
         // Killed in the middle of a line that was never answered.
         let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
-        file.write_all(b"{\"at\":1678478").unwrap();
+        file.write_all(b"{\"request\":{\"act").unwrap();
+        drop(file);
         let mut terminal = open(Books::Hedging, 80, Some(&path));
         for row in crash..60 {
             act(&mut terminal, row);
         }
         assert_eq!(history(&mut terminal), history(&mut whole), "after {crash}");
     }
+    let whole = open(Books::Hedging, 80, Some(&path));
+    let busy = Terminal::open(setup(Books::Hedging, bars(80, 1)), Some(&path)).unwrap_err();
+    assert!(busy.to_string().contains("in use"), "{busy}");
+    drop(whole);
+    let note = folder.path().join("note.txt");
+    std::fs::write(&note, "what I must not forget").unwrap();
+    let none = Terminal::open(setup(Books::Hedging, bars(80, 1)), Some(&note)).unwrap_err();
+    assert!(none.to_string().contains("is no journal"), "{none}");
+    assert_eq!(std::fs::read_to_string(&note).unwrap(), "what I must not forget");
     let other = Terminal::open(setup(Books::Netting, bars(80, 1)), Some(&path)).unwrap_err();
     assert!(other.to_string().contains("another terminal"), "{other}");
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.replacen("\"action\":1", "\"action\":one", 1)).unwrap();
     let damaged = Terminal::open(setup(Books::Hedging, bars(80, 1)), Some(&path)).unwrap_err();
-    assert!(damaged.to_string().contains("line 4 of the journal"), "{damaged}");
+    assert!(damaged.to_string().contains("is no entry"), "{damaged}");
 }
 
 #[test]
 fn refusals_have_metatraders_codes() {
     let poor = Setup { balance: 1_000.0, ..setup(Books::Hedging, bars(100, 1)) };
     let mut terminal = Terminal::open(poor, None).unwrap();
-    terminal.advance(terminal.setup().bars[20].open_time);
+    terminal.advance(terminal.setup().bars[20].open_time).unwrap();
     let code = |terminal: &mut Terminal, request: &Request| terminal.order_send(request).unwrap().retcode;
     let off_step = code(&mut terminal, &market(0, 0.015));
     let too_small = code(&mut terminal, &market(0, 0.0));
@@ -286,19 +346,36 @@ fn refusals_have_metatraders_codes() {
     let symbol = code(&mut terminal, &Request { symbol: "EURUSD".to_owned(), ..market(0, 0.1) });
     let unknown = code(&mut terminal, &Request { action: 8, order: 77, ..Request::default() });
     let past = Request { action: 5, kind: 2, price: 100.0, type_time: 2, expiration: 5, ..market(2, 0.1) };
-    let past = code(&mut terminal, &past);
+    let never = Request { expiration: i64::MIN / 1_000_000_000, ..past.clone() };
+    let [past, never] = [past, never].map(|request| code(&mut terminal, &request));
+    let rest = code(&mut terminal, &Request { type_filling: 2, ..market(0, 0.1) });
+    let price = |price: f64| Request { action: 5, kind: 2, type_filling: 2, price, ..market(2, 0.1) };
+    let prices = [0.0, -0.0, -5.0, f64::NAN].map(|p| code(&mut terminal, &price(p)));
+    let elsewhere =
+        Request { action: 6, sl: 10.0, position: 1, symbol: "EURUSD".to_owned(), ..Request::default() };
+    let elsewhere = code(&mut terminal, &elsewhere);
     assert_eq!(
-        [off_step, too_small, stops, filling, money, gone, symbol, unknown, past],
-        [10014, 10014, 10016, 10030, 10019, 10036, 10013, 10035, 10022]
+        [off_step, too_small, stops, filling, money, gone, symbol, unknown, past, never, rest, elsewhere],
+        [10014, 10014, 10016, 10030, 10019, 10036, 10013, 10035, 10022, 10022, 10030, 10013]
     );
+    assert_eq!(prices, [10015; 4]);
     // None of them did anything.
     assert_eq!(ask(&mut terminal, &json!({ "call": "positions_get" })), json!([]));
-    assert_eq!(terminal.order_check(&market(0, 0.1)).0, 0);
-    assert_eq!(terminal.order_check(&market(0, 2.0)).0, 10019);
+    assert_eq!(terminal.order_check(&market(0, 0.1)).0.0, 0);
+    assert_eq!(terminal.order_check(&market(0, 2.0)).0.0, 10019);
     assert_eq!(ask(&mut terminal, &json!({ "call": "positions_get" })), json!([]), "a check does nothing");
+    let held = terminal.order_send(&market(0, 0.1)).unwrap();
+    let close = |kind, volume| Request { position: held.order, ..market(kind, volume) };
+    let codes = [close(1, 0.2), close(0, 0.1)].map(|request| code(&mut terminal, &request));
+    assert_eq!(codes, [10038, 10013], "more than is held; the same side");
     let error = call(&mut terminal, r#"{"call":"symbol_info","symbol":"EURUSD"}"#);
     assert_eq!(error["error"][0], -4);
     assert_eq!(ask(&mut terminal, &json!({ "call": "last_error" }))[0], -4);
+    let all = json!({ "call": "copy_rates_from_pos", "symbol": "BTCUSD", "timeframe": 1, "start": 0, "count": u64::MAX });
+    assert_eq!(ask(&mut terminal, &all).as_array().unwrap().len(), 21);
+    ask(&mut terminal, &json!({ "call": "advance", "bars": u32::MAX }));
+    assert!(terminal.is_over());
+    assert_eq!(terminal.order_send(&market(0, 0.1)).unwrap().retcode, 10018, "the tape is over");
     assert_eq!(call(&mut terminal, "{\"call\":\"order_send\",\"request\":{\"lots\":1}}")["error"][0], -2);
 }
 
@@ -306,7 +383,7 @@ fn refusals_have_metatraders_codes() {
 #[test]
 fn orders_and_deals_tell_their_story() {
     let mut terminal = open(Books::Hedging, 200, None);
-    terminal.advance(terminal.setup().bars[20].open_time);
+    terminal.advance(terminal.setup().bars[20].open_time).unwrap();
     let open_price = terminal.setup().bars[20].open as f64 / 100.0;
     let low = terminal.setup().bars[20..40].iter().map(|bar| bar.low).min().unwrap();
     let price = |ticks: i64| ticks as f64 / 100.0;
@@ -319,7 +396,7 @@ fn orders_and_deals_tell_their_story() {
     assert_eq!(terminal.order_send(&change).unwrap().retcode, 10025, "no changes");
     let order = &terminal.orders()[0];
     assert_eq!((order.ticket, order.state, order.price_open), (1, 1, price(low + 80)));
-    terminal.advance(terminal.setup().bars[39].close_time);
+    terminal.advance(terminal.setup().bars[39].close_time).unwrap();
     let deals = terminal.history_deals(0, i64::MAX);
     assert_eq!((deals[0].kind, deals[0].profit), (2, 100_000.0), "the deposit");
     assert_eq!((deals[1].kind, deals[1].entry, deals[1].reason, deals[1].order), (0, 0, 3, 1));
@@ -346,4 +423,19 @@ fn orders_and_deals_tell_their_story() {
         (last.ticket, last.entry, last.position_id, terminal.positions().len()),
         (closed.deal, 1, 1, 0)
     );
+}
+
+/// In a netting account a reversal is one deal, in and out, of the same identifier and another ticket.
+#[test]
+fn a_reversal_turns_the_position_round() {
+    let mut terminal = open(Books::Netting, 60, None);
+    terminal.advance(terminal.setup().bars[20].open_time).unwrap();
+    terminal.order_send(&market(0, 0.3)).unwrap();
+    terminal.advance(terminal.setup().bars[22].open_time).unwrap();
+    let turned = terminal.order_send(&Request { magic: 77, ..market(1, 0.5) }).unwrap();
+    let deal = terminal.history_deals(0, i64::MAX).pop().unwrap();
+    assert_eq!((deal.entry, deal.position_id, deal.ticket), (2, 1, turned.deal));
+    let position = &terminal.positions()[0];
+    assert_eq!((position.ticket, position.identifier, position.magic, position.kind), (2, 1, 77, 1));
+    assert!((position.volume - 0.2).abs() < 1e-12);
 }

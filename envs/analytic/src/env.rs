@@ -16,6 +16,8 @@ pub struct SignalEnv {
     market: SignalMarket,
     /// Of B: whether any position may be asked for.
     continuous: bool,
+    /// Environments in a row that see the same signal.
+    path_group: u64,
     n_steps: u32,
     first_env: u64,
     seed: u64,
@@ -45,6 +47,7 @@ impl SignalEnv {
         let mut env = Self {
             market,
             continuous: false,
+            path_group: 1,
             n_steps,
             first_env,
             seed: 0,
@@ -61,6 +64,14 @@ impl SignalEnv {
     #[must_use]
     pub fn with_continuous_head(self) -> Self {
         Self { continuous: true, ..self }
+    }
+
+    /// The same, where so many environments in a row, by their index in the whole batch, see the same signal.
+    #[must_use]
+    pub fn on_shared_paths(self, path_group: usize) -> Self {
+        let mut env = Self { path_group: path_group.max(1) as u64, ..self };
+        (0..env.states.len()).for_each(|index| env.begin(index, 0));
+        env
     }
 
     /// The market.
@@ -120,10 +131,11 @@ impl SignalEnv {
         [(p / self.deviation) as f32, (position / self.scale) as f32]
     }
 
-    /// The noise of a step: a function of seed, environment, episode and step alone, so that two policies can be
-    /// judged on the same noise.
+    /// The noise of a step: a function of seed, path, episode and step alone, so that two policies can be judged on the same
+    /// noise.
     fn noise(&self, index: usize, episode: u64, step: u32) -> f64 {
-        let mut stream = Stream::new(self.seed, Purpose::Environment, self.first_env + index as u64);
+        let mut stream =
+            Stream::new(self.seed, Purpose::Environment, (self.first_env + index as u64) / self.path_group);
         stream.seek((episode << 32) + u64::from(step));
         stream.normal()
     }

@@ -11,6 +11,8 @@ pub enum Starts {
     First,
     /// At a row drawn anew for each episode.
     Random,
+    /// The same, one draw for so many environments in a row: they live through the same bars for as long as none is ruined.
+    Together(usize),
 }
 
 /// How long it lasts.
@@ -52,10 +54,12 @@ impl EpisodePlan {
                 let stretch = &stretches[(episode % stretches.len() as u64) as usize];
                 (stretch, stretch.start)
             }
-            Starts::Random => {
+            Starts::Random | Starts::Together(_) => {
+                let path =
+                    if let Starts::Together(group) = self.starts { env / group.max(1) as u64 } else { env };
                 // Every row that an episode can begin at is as likely as any other.
                 let room = |stretch: &Range<usize>| stretch.len() + 1 - self.needed_rows();
-                let mut stream = Stream::new(seed, Purpose::Environment, env);
+                let mut stream = Stream::new(seed, Purpose::Environment, path);
                 stream.seek(episode);
                 let (mut place, mut at) = (stream.index(stretches.iter().map(room).sum()), 0);
                 while place >= room(&stretches[at]) {
@@ -110,6 +114,10 @@ mod tests {
             open.iter().all(|n| (850..1150).contains(n)) && open.iter().sum::<i32>() == 52_000,
             "{open:?}"
         );
+        let starts =
+            |starts, env| EpisodePlan { starts, length: EpisodeLength::Steps(9) }.draw(&cut, 1, env, 5).start;
+        let together = [0, 3, 4, 7].map(|env| starts(Starts::Together(4), env));
+        assert_eq!(together, [0, 0, 1, 1].map(|path| starts(Starts::Random, path)));
         let in_turn = EpisodePlan { starts: Starts::First, length: EpisodeLength::ToEnd };
         assert_eq!([0, 1, 2].map(|e| in_turn.draw(&cut, 1, 0, e)), [12..30, 45..97, 12..30]);
     }

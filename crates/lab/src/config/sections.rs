@@ -234,6 +234,8 @@ pub(super) fn check_ppo(raw: &RawConfig) -> Result<(), ConfigError> {
         p.minibatch_size,
         format!("a divisor of ppo.n_envs x ppo.horizon, {rows}"),
     )?;
+    let whole = p.path_group > 0 && p.n_envs.is_multiple_of(p.path_group);
+    require(whole, "ppo.path_group", p.path_group, format!("a divisor of ppo.n_envs, {}", p.n_envs))?;
     check_network(raw)?;
     if matches!(raw.network.trunk, raw::Trunk::Gru | raw::Trunk::Lstm) {
         let most = p.horizon;

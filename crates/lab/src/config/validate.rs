@@ -150,7 +150,11 @@ impl Config {
         check_ppo(&raw)?;
         check_population(&raw)?;
         let plan = EpisodePlan {
-            starts: if raw.episode.random_start { Starts::Random } else { Starts::First },
+            starts: match (raw.episode.random_start, raw.ppo.path_group) {
+                (true, 2..) => Starts::Together(raw.ppo.path_group),
+                (true, _) => Starts::Random,
+                (false, _) => Starts::First,
+            },
             length: match raw.episode.n_steps {
                 0 => EpisodeLength::ToEnd,
                 n => EpisodeLength::Steps(n),
@@ -326,6 +330,7 @@ impl Config {
                 scale_rewards: ppo.scale_rewards,
                 sequence_length: ppo.sequence_length,
                 burn_in: ppo.burn_in,
+                path_group: ppo.path_group,
             },
             trunk: trunk(&self.raw),
             learner: learner(&self.raw),

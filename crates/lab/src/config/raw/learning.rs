@@ -179,6 +179,10 @@ pub struct RawPpo {
     /// Steps before a sequence that only bring the memory up to date.
     #[schemars(extend("unit" = "steps"))]
     pub burn_in: usize,
+    /// Environments in a row whose episodes begin at the same bar, and each of which is compared with the others of its group: what
+    /// the market did to all of them alike is no merit of an action (Mao et al. 2019, arXiv 1807.02264); 1 for none. It must divide
+    /// ppo.n_envs.
+    pub path_group: usize,
     /// When a loss or gradient is not finite: `stop`, or `halve` to go back to the last good weights and halve the learning
     /// rate, at most ten times.
     pub on_not_finite: OnNotFinite,
@@ -209,6 +213,7 @@ impl Default for RawPpo {
             scale_rewards: false,
             sequence_length: 16,
             burn_in: 0,
+            path_group: 1,
             on_not_finite: OnNotFinite::Stop,
             validate_every: 10,
         }
