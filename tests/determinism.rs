@@ -32,6 +32,11 @@ fn threads_reruns_and_instruction_sets_give_the_same_artefact() {
             train(folder.path(), "2", "", &["--set", &set, "--set", "run.seed=2"])["artefact"].clone();
         assert_ne!(first, other, "another seed");
     }
+    // Three threads cut groups of four that share a path.
+    let grouped = ["--set", "ppo.path_group=4"];
+    let hash = |threads| train(folder.path(), threads, "", &grouped)["artefact"].clone();
+    assert_eq!(hash("1"), hash("3"));
+    assert_ne!(hash("1"), train(folder.path(), "1", "", &[])["artefact"]);
 }
 
 #[test]

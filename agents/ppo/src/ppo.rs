@@ -179,9 +179,10 @@ pub fn group_baselines(advantages: &[f32], group: usize, out: &mut Vec<f32>) {
         return;
     }
     for members in advantages.chunks(group) {
-        let sum: f32 = members.iter().sum();
         let others = (members.len() - 1).max(1) as f32;
-        out.extend(members.iter().map(|own| (sum - own) / others));
+        // As a distance from one's own, so that members who fared alike to the bit differ by nothing at all.
+        let apart = |own: f32| members.iter().map(|other| other - own).sum::<f32>() / others;
+        out.extend(members.iter().map(|&own| own + apart(own)));
     }
 }
 

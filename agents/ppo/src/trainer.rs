@@ -175,8 +175,14 @@ impl Trainer {
         };
         let fused = spec.learner == LearnerChoice::Fused && spec.trunk.window().is_some();
         let misfit = fused.then(|| "only burn's learner knows it".to_owned());
-        let misfit =
-            misfit.or_else(|| spec.trunk.misfit(observation)).or_else(|| spec.ppo.misfit(spec.trunk));
+        let whole_groups = || {
+            let (group, n) = (spec.ppo.path_group, spec.n_envs);
+            (!n.is_multiple_of(group)).then(|| format!("groups of {group} must divide the environments, {n}"))
+        };
+        let misfit = misfit
+            .or_else(|| spec.trunk.misfit(observation))
+            .or_else(|| spec.ppo.misfit(spec.trunk))
+            .or_else(whole_groups);
         if let Some(reason) = misfit {
             return Err(TrainError::Misfit { trunk: format!("{:?}", spec.trunk), observation, reason });
         }
@@ -331,24 +337,15 @@ impl Trainer {
 
     /// Learns by other rates and weights from here on; what shapes the rollout stays.
     pub fn set_ppo(&mut self, ppo: PpoConfig) {
-        let PpoConfig {
-            horizon,
-            n_epochs,
-            minibatch_size,
-            sequence_length,
-            burn_in,
-            scale_rewards,
-            path_group,
-            ..
-        } = self.spec.ppo;
+        let kept = self.spec.ppo;
         self.spec.ppo = PpoConfig {
-            horizon,
-            n_epochs,
-            minibatch_size,
-            sequence_length,
-            burn_in,
-            scale_rewards,
-            path_group,
+            horizon: kept.horizon,
+            n_epochs: kept.n_epochs,
+            minibatch_size: kept.minibatch_size,
+            sequence_length: kept.sequence_length,
+            burn_in: kept.burn_in,
+            scale_rewards: kept.scale_rewards,
+            path_group: kept.path_group,
             ..ppo
         };
     }
@@ -403,7 +400,7 @@ impl Trainer {
     }
 
     /// Bytes a training takes that depend on environments E, horizon T, epochs K, and floats of observation O, action A
-    /// and state S: the tape, `E T (4 (O + A + 5) + 1 + masks)` and its sequences' states; the orders, `4 E T K`; the
+    /// and state S: the tape, `E T (4 (O + A + 5) + 1 + masks)`, with groups of paths 6 for 5, and its sequences' states; the orders, `4 E T K`; the
     /// chunks' buffers, `E (8 O + 12 S + 25)`; the network's outputs and a trunk's features of a step,
     /// `4 E (heads + features)`; of P parameters, the last good weights with their moments and those before the
     /// update, `24 P`, and the learner's own ([`Learner::bytes`]). What burn keeps on its device is not among them.

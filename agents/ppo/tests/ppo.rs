@@ -212,6 +212,11 @@ fn a_group_is_compared_with_its_others() {
     // One path is 10 better than the other for whoever is on it.
     assert_eq!(compared(&[1.0, 3.0, 0.0, 4.0]), compared(&[11.0, 13.0, 0.0, 4.0]));
     assert_eq!(compared(&[1.0, 3.0]), [-2.0, 2.0]);
+    for group in 2..9 {
+        let alike = vec![0.1234_f32; group];
+        group_baselines(&alike, group, &mut baselines);
+        assert_eq!(baselines, alike, "who fare alike differ by nothing");
+    }
     group_baselines(&[1.0, 2.0], 1, &mut baselines);
     assert!(baselines.is_empty());
 

@@ -11,7 +11,8 @@ pub enum Starts {
     First,
     /// At a row drawn anew for each episode.
     Random,
-    /// The same, one draw for so many environments in a row: they live through the same bars for as long as none is ruined.
+    /// The same, one draw for so many environments in a row: they live through the same bars until one of them
+    /// is ruined, which begins its next episode before the others.
     Together(usize),
 }
 

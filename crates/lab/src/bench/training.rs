@@ -177,7 +177,7 @@ pub fn memory(layers: &Layers, machine: &Machine, clock: &dyn Clock) -> Result<V
     let mut small = config.clone();
     let length = small.raw.ppo.sequence_length;
     (small.raw.ppo.n_envs, small.raw.ppo.burn_in) = (machine.n_threads, 0);
-    (small.raw.ppo.horizon, small.raw.ppo.minibatch_size) = (length, length);
+    (small.raw.ppo.horizon, small.raw.ppo.minibatch_size, small.raw.ppo.path_group) = (length, length, 1);
     let mut first = trainer(&small, machine, machine.n_threads)?;
     first.iterate(clock)?;
     let (before, of_first) = (resident()?, first.bytes());

@@ -181,7 +181,7 @@ pub struct RawPpo {
     pub burn_in: usize,
     /// Environments in a row whose episodes begin at the same bar, and each of which is compared with the others of its group: what
     /// the market did to all of them alike is no merit of an action (Mao et al. 2019, arXiv 1807.02264); 1 for none. It must divide
-    /// ppo.n_envs.
+    /// ppo.n_envs. For episodes that seldom end in ruin: one that does leaves its group out of step, and the comparison is noise.
     pub path_group: usize,
     /// When a loss or gradient is not finite: `stop`, or `halve` to go back to the last good weights and halve the learning
     /// rate, at most ten times.
