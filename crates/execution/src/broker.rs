@@ -1,5 +1,5 @@
-//! The broker: takes approved orders and market events, and keeps an account. One engine for environment, backtest, paper
-//! trading and the simulated terminal; pure, and as strict as a MetaTrader 5 account.
+//! The broker: takes approved orders and market events, and keeps an account. One engine for environment, backtest and the
+//! simulated terminal, and made for paper trading; pure, and as strict as a MetaTrader 5 account.
 //!
 //! The rules of a fill. Tests carry their numbers.
 //!
