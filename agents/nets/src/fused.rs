@@ -21,6 +21,8 @@ use crate::recurrent::tile_sequences;
 
 /// Blocks of a minibatch at most: enough for as many threads, few enough to be summed at no cost.
 pub const MOST_BLOCKS: usize = 32;
+/// Bunches a thread takes of a minibatch, where there are enough blocks: one that is held up leaves the rest to others.
+const TURNS: usize = 2;
 /// Rows of a block at least.
 const LEAST_ROWS: usize = 64;
 
@@ -28,7 +30,7 @@ const LEAST_ROWS: usize = 64;
 #[derive(Debug)]
 pub struct FusedLearner {
     isa: Instructions,
-    blocks: Vec<RwLock<Block>>,
+    bunches: Vec<RwLock<Block>>,
     workers: Vec<Worker>,
 }
 
@@ -40,6 +42,8 @@ struct Worker {
     gradient: Vec<f32>,
     optimiser: Optimiser,
     room: Room,
+    /// Gradients of blocks on their way into a sum, one a level of the tree.
+    spare: Vec<Block>,
 }
 
 /// The agent, and its weights the other way round for the way back.
@@ -49,7 +53,7 @@ pub(crate) struct Model {
     pub(crate) turned: Vec<f32>,
 }
 
-/// A block's gradient.
+/// The gradient of a block, or of a bunch of them.
 #[derive(Debug, Default)]
 pub(crate) struct Block {
     pub(crate) gradient: Vec<f32>,
@@ -63,6 +67,13 @@ fn block_size(n: usize, length: usize) -> usize {
     let even = n.div_ceil(MOST_BLOCKS).max(least);
     // Whole tiles where there are many.
     if even > tile { even.next_multiple_of(tile) } else { even }
+}
+
+/// Neighbouring blocks that a thread takes at once and sums by itself: a power of two, so that the sums of bunches are the tree's own
+/// and their size changes no bit. A sum made near the core costs less than parts sent to another.
+fn bunch_size(n_blocks: usize, n_threads: usize) -> usize {
+    let most = n_blocks / (TURNS * n_threads);
+    if most == 0 { 1 } else { 1 << most.ilog2() }
 }
 
 /// What a lock holds, whether or not a thread died with it: a gate that is left open ends everything anyway.
@@ -80,9 +91,10 @@ impl FusedLearner {
             gradient: vec![0.0; n],
             optimiser: Optimiser::new(n),
             room: Room::default(),
+            spare: Vec::new(),
         };
-        let blocks = (0..MOST_BLOCKS).map(|_| RwLock::default()).collect();
-        Self { isa, blocks, workers: (0..n_threads.max(1)).map(|_| worker()).collect() }
+        let bunches = (0..MOST_BLOCKS).map(|_| RwLock::default()).collect();
+        Self { isa, bunches, workers: (0..n_threads.max(1)).map(|_| worker()).collect() }
     }
 }
 
@@ -96,7 +108,7 @@ impl Model {
 
 /// What the threads of an update share.
 struct Shared<'a> {
-    blocks: &'a [RwLock<Block>],
+    bunches: &'a [RwLock<Block>],
     batches: &'a [Batch<'a>],
     experience: Experience<'a>,
     isa: Instructions,
@@ -114,12 +126,13 @@ impl Shared<'_> {
         let mut norms = 0.0;
         for (index, batch) in self.batches.iter().enumerate() {
             let size = block_size(batch.indices.len(), self.experience.sequences.map_or(1, |s| s.length));
-            self.work(batch, size, worker);
+            let bunch = bunch_size(batch.indices.len().div_ceil(size), self.gate.n());
+            self.work(batch, size, bunch, worker);
             if !self.gate.meet() {
                 break;
             }
-            let n_blocks = batch.indices.len().div_ceil(size).max(1);
-            let sums = self.reduce(&self.blocks[..n_blocks], &mut worker.gradient);
+            let n_bunches = batch.indices.len().div_ceil(size * bunch).max(1);
+            let sums = self.reduce(&self.bunches[..n_bunches], &mut worker.gradient);
             if let Some(decide) = &mut decide {
                 finite(&sums, &worker.gradient, &worker.model.agent, worker.optimiser.n_steps)?;
                 let step = decide(index, &sums);
@@ -137,18 +150,19 @@ impl Shared<'_> {
         Ok(norms)
     }
 
-    fn work(&self, batch: &Batch<'_>, size: usize, worker: &mut Worker) {
-        let Worker { model, room, .. } = worker;
+    fn work(&self, batch: &Batch<'_>, size: usize, bunch: usize, worker: &mut Worker) {
+        let Worker { model, room, spare, .. } = worker;
         let pass = Pass { model, isa: self.isa, experience: self.experience, loss: batch.loss };
+        spare.resize_with(bunch.ilog2() as usize, Block::default);
         loop {
             let place = self.next.fetch_add(1, Ordering::AcqRel);
-            let Some(indices) = batch.indices.chunks(size).nth(place) else { return };
-            let mut block = sound(self.blocks[place].write());
-            pass.block(indices, room, &mut block);
+            let Some(indices) = batch.indices.chunks(size * bunch).nth(place) else { return };
+            let mut bunch = sound(self.bunches[place].write());
+            sum_blocks(&pass, indices, size, room, &mut bunch, spare);
         }
     }
 
-    /// Sums the blocks' gradients into `out`: neighbours, then neighbours of those, and so on.
+    /// Sums the bunches' gradients into `out`: neighbours, then neighbours of those, and so on.
     fn reduce(&self, blocks: &[RwLock<Block>], out: &mut [f32]) -> Sums {
         /// Parameters summed at a time, in the nearest cache.
         const STRIP: usize = 1024;
@@ -170,6 +184,26 @@ impl Shared<'_> {
         in_pairs(&mut sums, |to, from| to.iter_mut().zip(from).for_each(|(a, b)| *a += b));
         sums.first().copied().unwrap_or(NOTHING)
     }
+}
+
+/// The gradient of the blocks of `size` rows that `indices` are, summed as [`in_pairs`] would, into `out`; `spare` has a block a level.
+fn sum_blocks(
+    pass: &Pass<'_>,
+    indices: &[u32],
+    size: usize,
+    room: &mut Room,
+    out: &mut Block,
+    spare: &mut [Block],
+) {
+    let n_blocks = indices.len().div_ceil(size);
+    let Some((right, rest)) = spare.split_first_mut().filter(|_| n_blocks > 1) else {
+        return pass.block(indices, room, out);
+    };
+    let (near, far) = indices.split_at(n_blocks.next_power_of_two() / 2 * size);
+    sum_blocks(pass, near, size, room, out, rest);
+    sum_blocks(pass, far, size, room, right, rest);
+    add_into(pass.isa, &right.gradient, &mut out.gradient);
+    out.sums.iter_mut().zip(&right.sums).for_each(|(a, b)| *a += b);
 }
 
 /// What the leading thread makes of a batch's sums: the step to take, or none to end.
@@ -198,9 +232,9 @@ impl Learner for FusedLearner {
         batches: &[Batch<'_>],
         pace: &mut dyn FnMut(usize, &Sums) -> Option<Step>,
     ) -> Result<f64, LearnError> {
-        let Self { isa, blocks, workers } = self;
+        let Self { isa, bunches, workers } = self;
         let shared = Shared {
-            blocks,
+            bunches,
             batches,
             experience,
             isa: *isa,
@@ -218,12 +252,13 @@ impl Learner for FusedLearner {
         })
     }
 
-    /// `4 P (5 n_threads + blocks)`: weights, the same turned, gradient and two moments a thread, and at most
-    /// [`MOST_BLOCKS`] gradients of blocks.
+    /// `4 P (5 n_threads + sums)`: weights, the same turned, gradient and two moments a thread, and at most
+    /// [`MOST_BLOCKS`] sums of gradients on their way.
     fn bytes(&self) -> usize {
         let parameters = self.agent().parameters.len();
-        let blocks: usize = self.blocks.iter().map(|block| sound(block.read()).gradient.len()).sum();
-        4 * (5 * parameters * self.workers.len() + blocks)
+        let bunches: usize = self.bunches.iter().map(|bunch| sound(bunch.read()).gradient.len()).sum();
+        let spare = self.workers.iter().flat_map(|worker| &worker.spare).map(|block| block.gradient.len());
+        4 * (5 * parameters * self.workers.len() + bunches + spare.sum::<usize>())
     }
 
     fn snapshot(&self) -> Snapshot {

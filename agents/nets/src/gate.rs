@@ -20,6 +20,11 @@ impl Gate {
         Self { n, waiting: zero(), round: zero(), broken: AtomicBool::new(false) }
     }
 
+    /// How many meet.
+    pub(crate) fn n(&self) -> usize {
+        self.n
+    }
+
     /// Returns when all have come: true, or false when one never will.
     pub(crate) fn meet(&self) -> bool {
         let round = self.round.load(Ordering::Acquire);

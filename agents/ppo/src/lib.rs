@@ -3,6 +3,7 @@
 //! [`ppo`] is the algorithm and reads like the paper; [`rollout`] collects, with a thread owning its environments for the
 //! whole horizon; [`trainer`] puts them together.
 
+pub mod group;
 pub mod objective;
 pub mod ppo;
 pub mod rollout;

@@ -60,7 +60,7 @@ pub struct PpoConfig {
     /// Steps before a sequence that only bring the memory up to date.
     pub burn_in: usize,
     /// Environments in a row that live through the same path of the world, each compared with the others of its group
-    /// ([`group_baselines`]); 1 for none.
+    /// ([`crate::group::group_baselines`]); 1 for none.
     pub path_group: usize,
 }
 
@@ -163,26 +163,6 @@ pub fn advantages(t: &Trajectories<'_>, gamma: f32, lambda: f32, out: &mut [f32]
         };
         let delta = t.rewards[row] + gamma * next_value - t.values[row];
         out[row] = delta + gamma * lambda * carry;
-    }
-}
-
-/// What an environment's advantage is compared with: the mean of the advantages of the others of its `group` at the same step,
-/// row `t · n_envs + env`, groups of environments in a row.
-///
-/// Where the world goes its way whatever the agent does (prices under a small trader), most of an advantage is that way, the same
-/// for all who live through it. A baseline that knows the way and not the agent's own action takes it out without bias: the
-/// input-driven baseline of Mao, Venkatakrishnan, Schwarzkopf & Alizadeh 2019 (arXiv 1807.02264, theorem 1), here the
-/// leave-one-out mean of the group (Kool, van Hoof & Welling 2019). Only the policy's loss is compared; values learn the whole return.
-pub fn group_baselines(advantages: &[f32], group: usize, out: &mut Vec<f32>) {
-    out.clear();
-    if group < 2 {
-        return;
-    }
-    for members in advantages.chunks(group) {
-        let others = (members.len() - 1).max(1) as f32;
-        // As a distance from one's own, so that members who fared alike to the bit differ by nothing at all.
-        let apart = |own: f32| members.iter().map(|other| other - own).sum::<f32>() / others;
-        out.extend(members.iter().map(|&own| own + apart(own)));
     }
 }
 

@@ -9,6 +9,7 @@ use cambist_core::policy::{Policy, PolicyInput, PolicyOutput};
 use cambist_core::{BatchedEnv, End};
 use cambist_policy::AgentPolicy;
 
+use crate::group::Place;
 use crate::tape::Tape;
 
 /// Sums over the episodes that ended in a rollout.
@@ -49,7 +50,7 @@ pub struct Chunk {
     states: Vec<f32>,
     last_values: Vec<f32>,
     pub(crate) returns: Vec<f64>,
-    pub(crate) lengths: Vec<f64>,
+    pub(crate) places: Vec<Place>,
     /// Of each environment.
     episodes: Vec<EpisodeSums>,
     in_env: Duration,
@@ -91,7 +92,7 @@ impl Chunk {
             states: Vec::new(),
             last_values: vec![0.0; n],
             returns: vec![0.0; n],
-            lengths: vec![0.0; n],
+            places: vec![Place::default(); n],
             episodes: vec![EpisodeSums::default(); n],
             in_env: Duration::ZERO,
             env,
@@ -107,7 +108,7 @@ impl Chunk {
         self.fresh.fill(true);
         self.state.fill(0.0);
         self.returns.fill(0.0);
-        self.lengths.fill(0.0);
+        self.places.fill(Place::default());
     }
 
     fn collect(&mut self, parameters: &[f32], parts: &mut [Part<'_>], cut: Cut, clock: &dyn Clock) {
@@ -175,8 +176,9 @@ impl Chunk {
     /// an empty memory.
     fn finish(&mut self, env: usize, now: &mut Part<'_>) {
         self.returns[env] += f64::from(now.rewards[env]);
-        self.lengths[env] += 1.0;
         let end = now.ends[env];
+        let length = self.places[env].step + 1;
+        self.places[env].advance(end);
         self.fresh[env] = end != End::Running;
         if end == End::Running {
             return;
@@ -185,8 +187,8 @@ impl Chunk {
         episodes.n += 1;
         episodes.n_terminated += usize::from(end == End::Terminated);
         episodes.total_return += self.returns[env];
-        episodes.total_length += self.lengths[env];
-        (self.returns[env], self.lengths[env]) = (0.0, 0.0);
+        episodes.total_length += length as f64;
+        self.returns[env] = 0.0;
         let (width, memory) = (self.env.observation_spec().width(), self.policy.state_width());
         let state = &mut self.next_state[env * memory..(env + 1) * memory];
         if end == End::Truncated {
@@ -206,6 +208,8 @@ pub fn collect(
     clock: &dyn Clock,
 ) -> (EpisodeSums, Duration) {
     let sizes: Vec<usize> = chunks.iter().map(|c| c.env.n_envs()).collect();
+    let places = chunks.iter().flat_map(|chunk| &chunk.places);
+    tape.places.iter_mut().zip(places).for_each(|(to, from)| *to = *from);
     let cut = tape.memory.as_ref().map(|m| (m.length, m.burn_in));
     let mut parts = parts(tape, &sizes);
     std::thread::scope(|scope| {

@@ -4,6 +4,7 @@ use cambist_core::StateError;
 use cambist_nets::Snapshot;
 use serde::{Deserialize, Serialize};
 
+use crate::group::Place;
 use crate::ppo::PpoConfig;
 use crate::rollout::Chunk;
 use crate::scaling::RewardScale;
@@ -39,7 +40,7 @@ pub(crate) struct EnvState {
     fresh: bool,
     /// Of the episode so far.
     total_return: f64,
-    length: f64,
+    place: Place,
 }
 
 impl TrainerState {
@@ -134,7 +135,7 @@ impl Chunk {
                 memory: self.state[index * memory..(index + 1) * memory].to_vec(),
                 fresh: self.fresh[index],
                 total_return: self.returns[index],
-                length: self.lengths[index],
+                place: self.places[index],
             });
         }
         Ok(())
@@ -157,8 +158,8 @@ impl Chunk {
             self.env.load_env(index, &kept.state)?;
             self.observations[index * width..(index + 1) * width].copy_from_slice(&kept.observation);
             self.state[index * memory..(index + 1) * memory].copy_from_slice(&kept.memory);
-            (self.fresh[index], self.returns[index], self.lengths[index]) =
-                (kept.fresh, kept.total_return, kept.length);
+            (self.fresh[index], self.returns[index], self.places[index]) =
+                (kept.fresh, kept.total_return, kept.place);
         }
         self.policy.seek(steps);
         Ok(())

@@ -3,7 +3,8 @@
 use cambist_core::End;
 use cambist_nets::{Experience, Sequences};
 
-use crate::ppo::{Trajectories, advantages, group_baselines};
+use crate::group::{Place, group_baselines};
+use crate::ppo::{Trajectories, advantages};
 
 /// A rollout: row `t · n_envs + env`. A row's place does not depend on how many threads collect.
 #[derive(Debug, Clone)]
@@ -30,6 +31,8 @@ pub struct Tape {
     pub last_values: Vec<f32>,
     /// `[rows]`, once estimated.
     pub advantages: Vec<f32>,
+    /// `[n_envs]`: where each stood before the first row; empty when nothing is compared.
+    pub places: Vec<Place>,
     /// What the policy's loss compares each advantage with; empty for nothing.
     pub baselines: Vec<f32>,
     /// For policies with memory.
@@ -86,7 +89,8 @@ impl TapeShape {
         } else {
             rows + 4 * self.state * self.n_envs * (self.horizon / self.sequence_length.max(1))
         };
-        rows * row + 4 * self.n_envs + memory
+        let places = if self.compared { size_of::<Place>() * self.n_envs } else { 0 };
+        rows * row + 4 * self.n_envs + places + memory
     }
 }
 
@@ -114,6 +118,7 @@ impl Tape {
             bootstraps: vec![0.0; rows],
             last_values: vec![0.0; shape.n_envs],
             advantages: vec![0.0; rows],
+            places: vec![Place::default(); if shape.compared { shape.n_envs } else { 0 }],
             baselines: Vec::with_capacity(if shape.compared { rows } else { 0 }),
             memory,
         }
@@ -167,9 +172,11 @@ impl Tape {
 
     /// Fills in the advantages, and what they are compared with in groups of `path_group` environments.
     pub fn estimate_advantages(&mut self, gamma: f32, lambda: f32, path_group: usize) {
-        let Self { values, rewards, ends, bootstraps, last_values, advantages: out, baselines, .. } = self;
+        let Self {
+            values, rewards, ends, bootstraps, last_values, advantages: out, places, baselines, ..
+        } = self;
         advantages(&Trajectories { rewards, values, ends, bootstraps, last_values }, gamma, lambda, out);
-        group_baselines(out, path_group, baselines);
+        group_baselines(out, ends, places, path_group, baselines);
     }
 
     /// The advantage of `row` as the policy's loss sees it.

@@ -400,7 +400,7 @@ impl Trainer {
     }
 
     /// Bytes a training takes that depend on environments E, horizon T, epochs K, and floats of observation O, action A
-    /// and state S: the tape, `E T (4 (O + A + 5) + 1 + masks)`, with groups of paths 6 for 5, and its sequences' states; the orders, `4 E T K`; the
+    /// and state S: the tape, `E T (4 (O + A + 5) + 1 + masks)`, with groups of paths 6 for 5 and `16 E`, and its sequences' states; the orders, `4 E T K`; the
     /// chunks' buffers, `E (8 O + 12 S + 25)`; the network's outputs and a trunk's features of a step,
     /// `4 E (heads + features)`; of P parameters, the last good weights with their moments and those before the
     /// update, `24 P`, and the learner's own ([`Learner::bytes`]). What burn keeps on its device is not among them.

@@ -5,7 +5,8 @@ use cambist_core::End::{self, Running, Terminated, Truncated};
 use cambist_core::rng::{Purpose, Stream};
 use cambist_nets::{OutputLoss, TileGradients, TileOutputs};
 use cambist_policy::{Head, Instructions};
-use cambist_ppo::ppo::{Trajectories, advantages, group_baselines};
+use cambist_ppo::group::{Place, group_baselines};
+use cambist_ppo::ppo::{Trajectories, advantages};
 use cambist_ppo::{Objective, PpoConfig, Schedule, Tape, TapeShape};
 
 /// Advantages of one environment; `next` holds the value after each truncation, and after the last row.
@@ -202,29 +203,39 @@ fn the_clip_holds_on_the_right_side() {
 #[test]
 fn a_group_is_compared_with_its_others() {
     let mut baselines = vec![9.0];
-    group_baselines(&[1.0, 2.0, 6.0, -4.0, 0.0, 7.0], 3, &mut baselines);
+    group_baselines(
+        &[1.0, 2.0, 6.0, -4.0, 0.0, 7.0],
+        &[End::Running; 6],
+        &[Place::default(); 6],
+        3,
+        &mut baselines,
+    );
     assert_eq!(baselines, [4.0, 3.5, 1.5, 3.5, 1.5, -2.0]);
     let compared = |advantages: &[f32]| -> Vec<f32> {
         let mut baselines = Vec::new();
-        group_baselines(advantages, 2, &mut baselines);
+        let (ends, places) = (vec![End::Running; advantages.len()], vec![Place::default(); advantages.len()]);
+        group_baselines(advantages, &ends, &places, 2, &mut baselines);
         advantages.iter().zip(&baselines).map(|(own, others)| own - others).collect()
     };
     // One path is 10 better than the other for whoever is on it.
     assert_eq!(compared(&[1.0, 3.0, 0.0, 4.0]), compared(&[11.0, 13.0, 0.0, 4.0]));
     assert_eq!(compared(&[1.0, 3.0]), [-2.0, 2.0]);
     for group in 2..9 {
-        let alike = vec![0.1234_f32; group];
-        group_baselines(&alike, group, &mut baselines);
-        assert_eq!(baselines, alike, "who fare alike differ by nothing");
+        assert_eq!(
+            compared(&vec![0.1234; 2 * group]),
+            vec![0.0; 2 * group],
+            "who fare alike differ by nothing"
+        );
     }
-    group_baselines(&[1.0, 2.0], 1, &mut baselines);
+    group_baselines(&[1.0, 2.0], &[End::Running; 2], &[Place::default(); 2], 1, &mut baselines);
     assert!(baselines.is_empty());
 
     // The tape shows them to the policy's loss alone: values learn the whole return.
     let head = Head::Categorical { n: 2 };
     let mut tape = tape(4, head, 0);
+    tape.places = vec![Place::default(); 4];
     tape.rewards.copy_from_slice(&[1.0, 2.0, 6.0, -4.0]);
-    tape.ends.fill(cambist_core::End::Terminated);
+    tape.ends.fill(End::Terminated);
     tape.estimate_advantages(0.9, 0.95, 2);
     assert_eq!(tape.advantages, [1.0, 2.0, 6.0, -4.0]);
     assert_eq!([0, 1, 2, 3].map(|row| tape.compared_advantage(row)), [-1.0, 1.0, 10.0, -10.0]);

@@ -28,7 +28,7 @@ pub const JUDGED_EPISODES: usize = 256;
 /// Steps of each.
 pub const JUDGED_STEPS: u32 = 5000;
 
-/// Environments that see the same signal: it goes its way whatever the agent does.
+/// Environments on the same path, in every market here: it goes its way whatever the agent does.
 const PATH_GROUP: usize = 4;
 
 /// How much is trained.
@@ -131,6 +131,13 @@ fn settings(budget: &Budget, seed: u64) -> TrainerSpec {
     }
 }
 
+/// The settings where the path does not depend on what is done: environments share one, and are compared on it.
+fn market_settings(budget: &Budget, seed: u64) -> TrainerSpec {
+    let mut spec = settings(budget, seed);
+    spec.ppo.path_group = PATH_GROUP;
+    spec
+}
+
 /// Trains by `spec` in the environments of `make`: the agent, steps and seconds.
 fn train_in(
     spec: TrainerSpec,
@@ -167,8 +174,7 @@ pub fn learn_signal(
         let env = SignalEnv::new(market, n, first, 1000).on_shared_paths(PATH_GROUP);
         Box::new(if continuous { env.with_continuous_head() } else { env }) as Box<dyn BatchedEnv>
     };
-    let mut spec = settings(budget, seed);
-    spec.ppo.path_group = PATH_GROUP;
+    let spec = market_settings(budget, seed);
     let (agent, steps, seconds) = train_in(spec, &make, clock, on_update)?;
     let judged = judge_signal(market, best, &agent, budget.n_threads);
     Ok((SignalResult { seed, judged, steps, seconds }, agent))

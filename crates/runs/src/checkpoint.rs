@@ -9,7 +9,7 @@ use cambist_store::{FileError, write_atomic};
 
 use crate::error::RunError;
 
-const MAGIC: &[u8] = b"cambist-checkpoint-2\n";
+const MAGIC: &[u8] = b"cambist-checkpoint-3\n";
 const HASH: usize = blake3::OUT_LEN;
 const BEST: &str = "best.checkpoint";
 

@@ -13,6 +13,7 @@ pub struct MemoryEnv {
     lag: u32,
     n_rounds: u32,
     first_env: u64,
+    path_group: u64,
     seed: u64,
     spec: ObservationSpec,
     states: Vec<State>,
@@ -41,11 +42,20 @@ impl MemoryEnv {
             lag,
             n_rounds: n_rounds.max(1),
             first_env,
+            path_group: 1,
             seed: 0,
             spec,
             states: vec![State::default(); n_envs],
         };
         (0..n_envs).for_each(|index| env.note(index));
+        env
+    }
+
+    /// The same, with environments in groups of `path_group` that see the same signs.
+    #[must_use]
+    pub fn on_shared_paths(self, path_group: usize) -> Self {
+        let mut env = Self { path_group: path_group.max(1) as u64, ..self };
+        (0..env.states.len()).for_each(|index| env.note(index));
         env
     }
 
@@ -63,7 +73,8 @@ impl MemoryEnv {
     /// A sign and a normal that depend on seed, environment, episode and step alone.
     fn draw(&self, index: usize) -> (f32, f32) {
         let State { episode, step, .. } = self.states[index];
-        let mut stream = Stream::new(self.seed, Purpose::Environment, self.first_env + index as u64);
+        let path = (self.first_env + index as u64) / self.path_group;
+        let mut stream = Stream::new(self.seed, Purpose::Environment, path);
         stream.seek((episode << 32) + 2 * u64::from(step));
         let sign = if stream.next_u32() & 1 == 0 { 1.0 } else { -1.0 };
         (sign, stream.normal() as f32)

@@ -10,7 +10,7 @@ use cambist_policy::{ActorCritic, Runner, Trunk};
 use cambist_ppo::TrainerSpec;
 
 use super::judge::JUDGE_SEED;
-use super::{Budget, JUDGED_EPISODES, LearningError, settings, train_in};
+use super::{Budget, JUDGED_EPISODES, LearningError, PATH_GROUP, market_settings, settings, train_in};
 
 /// Signs of an episode of the memory market.
 const ROUNDS: u32 = 16;
@@ -44,7 +44,7 @@ pub fn learn_memory(
     clock: &dyn Clock,
     on_update: OnUpdate<'_>,
 ) -> Result<Earned, LearningError> {
-    let base = settings(budget, seed);
+    let base = market_settings(budget, seed);
     // Long enough for the gradient to reach from the payment back to the sign.
     let horizon = (2 * (lag as usize + 1)).next_power_of_two().max(32);
     let mut spec = TrainerSpec { n_envs: base.n_envs * base.ppo.horizon / horizon, ..base };
@@ -54,10 +54,13 @@ pub fn learn_memory(
         spec.hidden = Vec::new();
         spec.ppo.sequence_length = horizon;
     }
-    let make = move |n, first| Box::new(MemoryEnv::new(lag, n, first, ROUNDS)) as Box<dyn BatchedEnv>;
+    let alone = MemoryEnv::new(lag, JUDGED_EPISODES, 0, ROUNDS);
+    let make = move |n, first| {
+        Box::new(MemoryEnv::new(lag, n, first, ROUNDS).on_shared_paths(PATH_GROUP)) as Box<dyn BatchedEnv>
+    };
     let (agent, steps, seconds) = train_in(spec, &make, clock, on_update)?;
-    let unit = MemoryEnv::new(lag, 1, 0, ROUNDS).reward_a_step();
-    let returns = greedy_returns(make(JUDGED_EPISODES, 0), &agent);
+    let unit = alone.reward_a_step();
+    let returns = greedy_returns(Box::new(alone), &agent);
     let length = f64::from(ROUNDS * (lag + 1));
     let shares: Vec<f64> = returns.iter().map(|r| r * unit / length).collect();
     Ok(earned(&shares, steps, seconds))

@@ -22,7 +22,7 @@ use cambist_ppo::TrainError;
 
 use super::judge::reversal;
 use super::picture::{Shown, policy};
-use super::{Budget, LearningError, settings};
+use super::{Budget, LearningError, PATH_GROUP, market_settings};
 use crate::market::market_trainer;
 
 /// The market of both exercises.
@@ -193,9 +193,9 @@ impl OracleMarket {
         clock: &dyn Clock,
         on_update: &mut dyn FnMut(u64, u64) -> bool,
     ) -> Result<(ActorCritic, u64), LearningError> {
-        let plan = EpisodePlan { starts: Starts::Random, length: EpisodeLength::Steps(200) };
+        let plan = EpisodePlan { starts: Starts::Together(PATH_GROUP), length: EpisodeLength::Steps(200) };
         let market = self.spec(seed + 1000 * u64::from(leak), leak, plan);
-        let spec = settings(budget, seed);
+        let spec = market_settings(budget, seed);
         let n_updates = spec.n_updates;
         let mut trainer = market_trainer(&market, spec, start).map_err(LearningError::Market)?;
         while trainer.n_done() < n_updates && on_update(trainer.n_done(), n_updates) {
