@@ -45,6 +45,12 @@ def trade(symbol):
     rates = mt5.copy_rates_from_pos(symbol, mt5.TIMEFRAME_H1, 0, 3)
     assert rates.dtype.names == ("time", "open", "high", "low", "close", "tick_volume", "spread", "real_volume")
     assert len(rates) == 3 and list(rates["time"][1:] - rates["time"][:-1]) == [3600, 3600]
+    ticks = mt5.copy_ticks_from(symbol, 0, 1000, mt5.COPY_TICKS_ALL)
+    assert ticks.dtype.names == ("time", "bid", "ask", "last", "volume", "time_msc", "flags", "volume_real") and len(ticks) > 80
+    latest = mt5.symbol_info_tick(symbol)
+    assert (ticks["time"][-1], ticks["bid"][-1], ticks["ask"][-1]) == (latest.time, latest.bid, latest.ask)
+    assert len(mt5.copy_ticks_range(symbol, int(ticks["time"][4]), int(ticks["time"][8]), mt5.COPY_TICKS_INFO)) == 5
+    assert len(mt5.copy_ticks_from(symbol, 0, 1000, mt5.COPY_TICKS_TRADE)) == 0
     assert rates["open"][2] == rates["high"][2] == rates["close"][2], "the last bar is unfinished"
     assert mt5.copy_rates_from_pos(symbol, mt5.TIMEFRAME_M1, 0, 3) is None
 

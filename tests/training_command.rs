@@ -223,6 +223,7 @@ fn the_reference_work_is_what_peers_do() {
 fn memory_is_what_the_formula_says() {
     for sets in [
         vec!["ppo.n_envs=16384", "ppo.horizon=16"],
+        vec!["ppo.n_envs=16384", "ppo.horizon=16", "ppo.path_group=4"],
         vec!["ppo.n_envs=256", "ppo.horizon=32", "network.hidden=[512,512,512]"],
         vec!["ppo.n_envs=8192", "ppo.horizon=16", "network.trunk=gru", "network.trunk_width=64"],
     ] {

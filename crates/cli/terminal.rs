@@ -5,13 +5,15 @@ use std::sync::atomic::Ordering;
 
 use anyhow::Context;
 use cambist_lab::Layers;
-use cambist_lab::terminal::{TerminalRequest, open, serve};
+use cambist_lab::terminal::{Faults, TerminalRequest, faults, open, serve};
 
 use crate::args::{MachineArgs, TerminalCommand};
 use crate::{output, progress};
 
 pub(crate) fn run(command: &TerminalCommand, machine: &MachineArgs) -> anyhow::Result<()> {
-    let TerminalCommand::Simulate { config, set, from, until, journal, login, listen } = command;
+    let TerminalCommand::Simulate { config, set, from, until, journal, login, listen, faults: weather } =
+        command;
+    let weather = weather.as_deref().map_or(Ok(Faults::default()), faults)?;
     let layers = Layers::read(config.as_deref(), set)?;
     let request =
         TerminalRequest { from, until: until.as_deref(), login: *login, journal: journal.as_deref() };
@@ -25,5 +27,5 @@ pub(crate) fn run(command: &TerminalCommand, machine: &MachineArgs) -> anyhow::R
         listener.local_addr()?,
         terminal.now()
     ));
-    Ok(serve(terminal, &listener, &|| stop.load(Ordering::SeqCst))?)
+    Ok(serve(terminal, weather, &listener, &|| stop.load(Ordering::SeqCst))?)
 }

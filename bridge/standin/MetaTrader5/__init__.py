@@ -76,6 +76,7 @@ SYMBOL_CALC_MODE_FOREX, SYMBOL_CALC_MODE_FUTURES, SYMBOL_CALC_MODE_CFD = 0, 1, 2
 SYMBOL_CALC_MODE_CFDINDEX, SYMBOL_CALC_MODE_CFDLEVERAGE, SYMBOL_CALC_MODE_EXCH_STOCKS = 3, 4, 32
 SYMBOL_SWAP_MODE_DISABLED, SYMBOL_SWAP_MODE_POINTS, SYMBOL_SWAP_MODE_INTEREST_CURRENT = 0, 1, 5
 
+COPY_TICKS_ALL, COPY_TICKS_INFO, COPY_TICKS_TRADE = -1, 1, 2
 TICK_FLAG_BID, TICK_FLAG_ASK, TICK_FLAG_LAST, TICK_FLAG_VOLUME = 2, 4, 8, 16
 
 TRADE_RETCODE_REQUOTE, TRADE_RETCODE_REJECT, TRADE_RETCODE_CANCEL = 10004, 10006, 10007
@@ -219,10 +220,11 @@ def version():
 
 
 def terminal_info():
-    if _call("standing") is None:
+    answer = _call("terminal_info")
+    if answer is None:
         return None
     return _record(TerminalInfo, {
-        "connected": True, "trade_allowed": True, "dlls_allowed": True, "build": 5735, "maxbars": 100_000,
+        **answer, "dlls_allowed": True, "build": 5735, "maxbars": 100_000,
         "company": "Cambist", "name": "Simulated terminal", "language": "English", "path": "", "data_path": "",
         "commondata_path": ""})
 
@@ -282,6 +284,28 @@ def copy_rates_from(symbol, timeframe, date_from, count):
 def copy_rates_range(symbol, timeframe, date_from, date_to):
     return _rates(_call(
         "copy_rates_range", symbol=symbol, timeframe=int(timeframe), **{"from": _seconds(date_from)}, until=_seconds(date_to)))
+
+
+_TICKS = np.dtype([
+    ("time", "<i8"), ("bid", "<f8"), ("ask", "<f8"), ("last", "<f8"), ("volume", "<u8"), ("time_msc", "<i8"), ("flags", "<u4"),
+    ("volume_real", "<f8")])
+
+
+def _ticks(answer):
+    if answer is None:
+        return None
+    return np.array([tuple(row[name] for name in _TICKS.names) for row in answer], dtype=_TICKS)
+
+
+def copy_ticks_from(symbol, date_from, count, flags):
+    # There are quotes and no trades.
+    count = 0 if flags == COPY_TICKS_TRADE else int(count)
+    return _ticks(_call("copy_ticks", symbol=symbol, **{"from": _seconds(date_from)}, until=None, count=count))
+
+
+def copy_ticks_range(symbol, date_from, date_to, flags):
+    count = 0 if flags == COPY_TICKS_TRADE else 1 << 31
+    return _ticks(_call("copy_ticks", symbol=symbol, **{"from": _seconds(date_from)}, until=_seconds(date_to), count=count))
 
 
 def _filtered(kind, rows, symbol, group, ticket):

@@ -129,5 +129,8 @@ pub(crate) enum TerminalCommand {
         /// Address to listen at; port 0 for any that is free.
         #[arg(long, default_value = "127.0.0.1:18812")]
         listen: String,
+        /// TOML of what goes wrong on its line, and how often; nothing if left out.
+        #[arg(long)]
+        faults: Option<PathBuf>,
     },
 }

@@ -20,6 +20,14 @@ pub enum LabError {
     /// A terminal.
     #[error(transparent)]
     Terminal(#[from] cambist_terminal::SetupError),
+    /// What is to go wrong on a terminal's line.
+    #[error("{}: {reason}; configs/terminal_faults.toml shows every field", path.display())]
+    Faults {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why it cannot be used.
+        reason: String,
+    },
     /// The config.
     #[error(transparent)]
     Config(#[from] ConfigError),

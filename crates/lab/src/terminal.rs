@@ -5,7 +5,7 @@ use std::path::Path;
 use cambist_core::UnixNanos;
 use cambist_market::Execution;
 use cambist_terminal::Setup;
-pub use cambist_terminal::{Terminal, serve};
+pub use cambist_terminal::{Faults, Terminal, serve};
 
 use crate::config::{Config, DataSource, ExecutionSetup, Layers};
 use crate::error::LabError;
@@ -22,6 +22,18 @@ pub struct TerminalRequest<'a> {
     pub login: u64,
     /// File of what was asked, to go on from.
     pub journal: Option<&'a Path>,
+}
+
+/// The faults that the TOML file `path` asks for.
+///
+/// # Errors
+/// When it cannot be read, or a number is not what it stands for.
+pub fn faults(path: &Path) -> Result<Faults, LabError> {
+    let failed = |reason: String| LabError::Faults { path: path.to_owned(), reason };
+    let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    let faults: Faults = toml::from_str(&text).map_err(|error| failed(error.to_string()))?;
+    faults.check().map_err(failed)?;
+    Ok(faults)
 }
 
 /// Opens a terminal of the config's broker on its bars. Sealed rows are not among them.

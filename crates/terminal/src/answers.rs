@@ -21,7 +21,7 @@ impl Terminal {
     /// Bid and ask as prices, on whole ticks, rounded against the client.
     pub(crate) fn quote(&mut self) -> (f64, f64) {
         let mark = *self.shown().broker.mark(0);
-        (self.setup.price((mark.bid + 1e-9).floor()), self.setup.price((mark.ask - 1e-9).ceil()))
+        self.setup.quote(&mark)
     }
 
     /// `account_info`.
@@ -86,12 +86,30 @@ impl Terminal {
     /// `symbol_info_tick`.
     pub fn tick(&mut self) -> Value {
         let (bid, ask) = self.quote();
-        let (time, time_msc) = shown(self.clock(), self.priced_at());
+        self.tick_of((self.priced_at(), bid, ask))
+    }
+
+    fn tick_of(&self, (at, bid, ask): (UnixNanos, f64, f64)) -> Value {
+        let (time, time_msc) = shown(self.clock(), at);
         // TICK_FLAG_BID and TICK_FLAG_ASK.
         json!({
             "time": time, "bid": bid, "ask": ask, "last": 0.0, "volume": 0, "time_msc": time_msc, "flags": 6,
             "volume_real": 0.0,
         })
+    }
+
+    /// `copy_ticks_from` and `copy_ticks_range`: at most `count` of the ticks there have been since the account was opened, one for
+    /// every open, from `from` to `until` by the server's clock, both included.
+    pub fn ticks(&mut self, from: i64, until: i64, count: usize) -> Vec<Value> {
+        let clock = self.clock();
+        let within = |at: UnixNanos| (from..=until).contains(&shown(clock, at).0);
+        let mut found: Vec<_> =
+            self.ticks.iter().copied().filter(|tick| within(tick.0)).take(count).collect();
+        if self.is_priced() && within(self.now) && found.len() < count {
+            let (bid, ask) = self.quote();
+            found.push((self.now, bid, ask));
+        }
+        found.into_iter().map(|tick| self.tick_of(tick)).collect()
     }
 
     /// Bars from place `start` on, counted back from the bar at hand, at most `count`, oldest first.

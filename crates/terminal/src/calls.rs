@@ -31,6 +31,8 @@ enum Call {
     HistoryDealsGet { from: i64, until: i64 },
     OrderCheck { request: Request },
     OrderSend { request: Request },
+    TerminalInfo,
+    CopyTicks { symbol: String, from: i64, until: Option<i64>, count: usize },
     LastError,
     Standing,
     Advance { to: Option<String>, bars: Option<u32> },
@@ -97,6 +99,11 @@ fn answer(terminal: &mut Terminal, call: Call) -> Result<Value, (i32, String)> {
             }
             let result = terminal.order_send(&request).map_err(|e| (FAIL, e.to_string()))?;
             written(serde_json::to_value(result))?
+        }
+        Call::TerminalInfo => json!({ "connected": true, "trade_allowed": true }),
+        Call::CopyTicks { symbol, from, until, count } => {
+            known(terminal, &symbol)?;
+            json!(terminal.ticks(from, until.unwrap_or(i64::MAX), count))
         }
         Call::Standing => terminal.standing(),
         Call::Advance { to, bars } => {

@@ -17,6 +17,7 @@
 mod answers;
 mod books;
 mod calls;
+mod faults;
 mod journal;
 mod orders;
 mod retcode;
@@ -25,6 +26,7 @@ mod terminal;
 mod words;
 
 pub use calls::call;
+pub use faults::{Faults, Reply, Weather};
 pub use journal::{Journal, JournalError};
 pub use server::{ServeError, serve};
 pub use terminal::{Setup, SetupError, Terminal};

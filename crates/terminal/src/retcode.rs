@@ -5,11 +5,13 @@ use cambist_execution::{Ended, Refused};
 /// A code with what the terminal writes beside it.
 pub(crate) type Code = (u32, &'static str);
 
+pub(crate) const REQUOTE: Code = (10004, "Requote");
 pub(crate) const REJECT: Code = (10006, "Request rejected");
 pub(crate) const CANCEL: Code = (10007, "Request canceled");
 pub(crate) const PLACED: Code = (10008, "Request placed");
 pub(crate) const DONE: Code = (10009, "Request executed");
 pub(crate) const DONE_PARTIAL: Code = (10010, "Partial request executed");
+pub(crate) const TIMEOUT: Code = (10012, "Request timeout");
 pub(crate) const INVALID: Code = (10013, "Invalid request");
 pub(crate) const INVALID_VOLUME: Code = (10014, "Invalid volume");
 pub(crate) const INVALID_PRICE: Code = (10015, "Invalid price");
@@ -21,6 +23,7 @@ pub(crate) const INVALID_EXPIRATION: Code = (10022, "Invalid expiration");
 pub(crate) const NO_CHANGES: Code = (10025, "No changes");
 pub(crate) const FROZEN: Code = (10029, "Order locked");
 pub(crate) const INVALID_FILL: Code = (10030, "Unsupported filling mode");
+pub(crate) const CONNECTION: Code = (10031, "No connection");
 pub(crate) const INVALID_ORDER: Code = (10035, "Invalid order");
 pub(crate) const POSITION_CLOSED: Code = (10036, "Position doesn't exist");
 pub(crate) const INVALID_CLOSE_VOLUME: Code = (10038, "Invalid close volume");

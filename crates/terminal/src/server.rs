@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::calls::call;
+use crate::faults::{Faults, Reply, Weather};
 use crate::terminal::Terminal;
 
 /// A terminal cannot be served.
@@ -25,19 +25,20 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// Most connections at once.
 const CONNECTIONS: usize = 64;
 
-/// Serves `terminal` at `listener`, each connection on a thread of its own and every call for itself, until `stop`. Who connects while
-/// there are too many already is hung up on.
+/// Serves `terminal` at `listener`, each connection on a thread of its own and every call for itself, until `stop`, with `faults` on
+/// the lines. Who connects while there are too many already is hung up on.
 ///
 /// # Errors
 /// When the socket cannot be listened at.
 pub fn serve(
     terminal: Terminal,
+    faults: Faults,
     listener: &TcpListener,
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<(), ServeError> {
     let address = listener.local_addr().map_or(String::new(), |address| address.to_string());
     listener.set_nonblocking(true).map_err(|source| ServeError { address, source })?;
-    let (terminal, connected) = (Mutex::new(terminal), AtomicUsize::new(0));
+    let (terminal, connected) = (Mutex::new((terminal, Weather::new(faults))), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         while !stop() {
             // No connection yet, or none to be had now: a failure of one is no failure of the others.
@@ -65,7 +66,7 @@ pub fn serve(
 
 fn converse(
     stream: &TcpStream,
-    terminal: &Mutex<Terminal>,
+    terminal: &Mutex<(Terminal, Weather)>,
     stop: &(dyn Fn() -> bool + Sync),
 ) -> std::io::Result<()> {
     stream.set_nonblocking(false)?;
@@ -85,12 +86,14 @@ fn converse(
             Ok(0) => return Ok(()),
             Ok(_) if line.ends_with(b"\n") => {
                 let text = String::from_utf8_lossy(&line);
-                let mut answer = {
-                    let mut terminal = terminal.lock().unwrap_or_else(PoisonError::into_inner);
-                    call(&mut terminal, text.trim()).to_string()
+                let reply = {
+                    let mut guard = terminal.lock().unwrap_or_else(PoisonError::into_inner);
+                    let (terminal, weather) = &mut *guard;
+                    weather.call(terminal, text.trim())
                 };
-                answer.push('\n');
-                writer.write_all(answer.as_bytes())?;
+                let Reply::Say(answer, after) = reply else { return Ok(()) };
+                std::thread::sleep(after);
+                writer.write_all(format!("{answer}\n").as_bytes())?;
                 line.clear();
             }
             Ok(_) => {}

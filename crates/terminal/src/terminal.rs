@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cambist_core::{BarEvent, UnixNanos};
-use cambist_execution::{BrokerRules, Latency, Listing, Notice};
+use cambist_execution::{BrokerRules, Latency, Listing, Mark, Notice};
 
 use crate::books::Books;
 use crate::journal::{Entry, Journal, JournalError};
@@ -73,6 +73,11 @@ impl Setup {
         (self.listing().instrument.to_price(ticks) * unit).round() / unit
     }
 
+    /// Bid and ask as prices, on whole ticks, rounded against the client.
+    pub(crate) fn quote(&self, mark: &Mark) -> (f64, f64) {
+        (self.price((mark.bid + 1e-9).floor()), self.price((mark.ask - 1e-9).ceil()))
+    }
+
     /// Decimals of a price.
     pub(crate) fn digits(&self) -> usize {
         let text = format!("{}", self.listing().instrument.tick_size);
@@ -112,6 +117,8 @@ pub struct Terminal {
     pub(crate) now: UnixNanos,
     /// As it stands at [`Terminal::now`], when the open of the bar at hand has been traded.
     shown: Option<Books>,
+    /// Bid and ask at every open that is past, since the account was opened.
+    pub(crate) ticks: Vec<(UnixNanos, f64, f64)>,
     pub(crate) requests: u64,
     pub(crate) error: (i32, String),
     journal: Option<Journal>,
@@ -145,6 +152,7 @@ impl Terminal {
             row: history,
             now,
             shown: None,
+            ticks: Vec::new(),
             requests: 0,
             error: (1, "Success".to_owned()),
             journal: None,
@@ -220,6 +228,7 @@ impl Terminal {
 
     fn pass(&mut self, time: UnixNanos) {
         while let Some(bar) = self.bar.filter(|bar| bar.close_time <= time) {
+            self.note_tick(&bar);
             // What was not shown at the open is known from the close on.
             let known = self.shown().deals.len();
             self.settled.live(&self.setup, &bar, self.setup.rate(self.row), Some((known, bar.close_time)));
@@ -231,6 +240,18 @@ impl Terminal {
         let to = self.bar.map_or(time, |bar| if bar.open_time <= time { bar.open_time } else { time });
         self.now = self.now.max(to);
         self.shown = None;
+    }
+
+    /// Notes the quote at the open of `bar`, which is over.
+    fn note_tick(&mut self, bar: &BarEvent) {
+        let (bid, ask) = if bar.open_time <= self.now {
+            self.quote()
+        } else {
+            let mut books = self.settled.clone();
+            books.live(&self.setup, &open_of(bar), self.setup.rate(self.row), None);
+            self.setup.quote(books.broker.mark(0))
+        };
+        self.ticks.push((bar.open_time, bid, ask));
     }
 
     /// Writes `entry` down before it is carried out.

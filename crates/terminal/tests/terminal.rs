@@ -6,73 +6,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cambist_core::rng::{Purpose, Stream};
-use cambist_core::{BarEvent, MarketEvent, PriceSide, ServerClock, Ticket, UnixNanos};
-use cambist_execution::{
-    AccountRules, Books, Broker, BrokerRules, Commission, Impact, Latency, Listing, MarginLevels, Notice,
-    Shortfall, Slippage, Swap, SwapMode, presets,
-};
+use cambist_core::{MarketEvent, Ticket, UnixNanos};
+use cambist_execution::{Books, Broker, Latency, Notice};
 use cambist_risk::{Gate, GateLimits, Position};
 use cambist_terminal::{Request, Setup, Terminal, call};
 use serde_json::{Value, json};
 
-const MINUTE: i64 = 60_000_000_000;
+#[path = "support/mod.rs"]
+mod support;
 
-fn bars(n: usize, seed: u64) -> Vec<BarEvent> {
-    let mut stream = Stream::new(seed, Purpose::Check, 0);
-    let first = UnixNanos::parse("2023-03-10T20:00").unwrap().0;
-    let mut price = 2_000_000_i64;
-    let mut step = |wide: f64| (wide * stream.normal()) as i64;
-    (0..n as i64)
-        .map(|minute| {
-            let open = price + step(40.0);
-            let close = open + step(400.0);
-            let (high, low) = (open.max(close) + step(200.0).abs(), open.min(close) - step(200.0).abs());
-            price = close;
-            BarEvent {
-                open_time: UnixNanos(first + minute * MINUTE),
-                close_time: UnixNanos(first + (minute + 1) * MINUTE),
-                open,
-                high,
-                low,
-                close,
-                spread: 50 + minute % 7,
-                volume: Some(5_000),
-                volatility: 2e-4,
-            }
-        })
-        .collect()
-}
-
-fn setup(books: Books, bars: Vec<BarEvent>) -> Setup {
-    let listing = Listing {
-        clock: ServerClock::NEW_YORK_CLOSE,
-        commission: Commission { taker_bp: 3.0, maker_bp: 1.0, ..Commission::default() },
-        slippage: Slippage { fixed: 0.7, volatility: 0.05 },
-        impact: Impact { temporary: 0.8, permanent: 0.3, half_life: 6.0 },
-        participation: Some(0.05),
-        swap: Swap { mode: SwapMode::Interest { long: -18.0, short: -3.0 }, triple_day: None },
-        ..Listing::free(presets::instrument("btcusd").unwrap(), PriceSide::Bid)
-    };
-    let account = AccountRules {
-        books,
-        leverage: 20.0,
-        levels: MarginLevels::Percent { call: 100.0, stop_out: 50.0 },
-        shortfall: Shortfall::Reject,
-        digits: Some(2),
-        whole_ticks: true,
-    };
-    Setup {
-        rules: Arc::new(BrokerRules { listings: vec![listing], account, seed: 3 }),
-        symbol: "BTCUSD".to_owned(),
-        bars: bars.into(),
-        rates: Arc::new([]),
-        seconds: 60,
-        history: 10,
-        balance: 100_000.0,
-        currency: "USD".to_owned(),
-        login: 7,
-    }
-}
+use support::{bars, setup};
 
 fn open(books: Books, n: usize, journal: Option<&Path>) -> Terminal {
     Terminal::open(setup(books, bars(n, 1)), journal).unwrap()
@@ -438,4 +381,33 @@ fn a_reversal_turns_the_position_round() {
     let position = &terminal.positions()[0];
     assert_eq!((position.ticket, position.identifier, position.magic, position.kind), (2, 1, 77, 1));
     assert!((position.volume - 0.2).abs() < 1e-12);
+}
+
+/// Every open there has been is a tick, and the one at hand is `symbol_info_tick`'s; a terminal that begins again has the same.
+#[test]
+fn ticks_are_the_opens_that_were_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal.jsonl");
+    let all = json!({ "call": "copy_ticks", "symbol": "BTCUSD", "from": 0, "until": null, "count": 1000 });
+    let tick = json!({ "call": "symbol_info_tick", "symbol": "BTCUSD" });
+    let mut terminal = open(Books::Hedging, 60, Some(&journal));
+    let mut shown = vec![ask(&mut terminal, &tick)];
+    for step in 0..12 {
+        terminal.order_send(&market(step % 2, 40.0)).unwrap();
+        let time = terminal.close_after(1);
+        terminal.advance(time).unwrap();
+        shown.push(ask(&mut terminal, &tick));
+    }
+    let told = ask(&mut terminal, &all);
+    // Prices at the first open moved when orders were sent there: what is told is what was last shown.
+    let times = |ticks: &Value| -> Vec<i64> {
+        ticks.as_array().unwrap().iter().map(|tick| tick["time_msc"].as_i64().unwrap()).collect()
+    };
+    assert_eq!(times(&told), times(&json!(shown)));
+    assert_eq!(told[12], shown[12]);
+    let (from, until) = (shown[3]["time"].as_i64().unwrap(), shown[5]["time"].as_i64().unwrap());
+    let some = json!({ "call": "copy_ticks", "symbol": "BTCUSD", "from": from, "until": until, "count": 2 });
+    assert_eq!(ask(&mut terminal, &some), json!(told.as_array().unwrap()[3..5]));
+    drop(terminal);
+    assert_eq!(ask(&mut open(Books::Hedging, 60, Some(&journal)), &all), told);
 }

@@ -1,0 +1,25 @@
+"""Days of a storm over bridge and terminal, judged by a process of its own; and that it finds what is missing."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+STORM = pathlib.Path(__file__).parents[1] / "storm" / "storm.py"
+
+
+def storm(*arguments):
+    return subprocess.run([sys.executable, str(STORM), *arguments], capture_output=True, text=True, timeout=600)
+
+
+def test_the_books_agree_after_a_storm():
+    said = storm("--runs", "3", "--seed", "1")
+    assert said.returncode == 0 and "3 runs" in said.stdout and "0 runs with findings" in said.stdout, said.stdout + said.stderr
+
+
+@pytest.mark.parametrize("safeguard, finding", [
+    ("duplicates", "doubled: 2 orders"), ("lookup", "is absent, and"), ("journal", "without an intent")])
+def test_a_safeguard_that_is_missing_is_found(safeguard, finding):
+    said = storm("--runs", "2", "--seed", "1", "--without", safeguard)
+    assert said.returncode == 1 and finding in said.stdout, said.stdout + said.stderr
