@@ -35,6 +35,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="cambist-bridge", description="An HTTP bridge beside a MetaTrader 5 terminal")
     parser.add_argument("config", type=Path, help="TOML; bridge.example.toml explains every field")
     parser.add_argument("--adopt-strays", metavar="REASON", help="answer for marks that no intent has, so that they pause nothing any more")
+    parser.add_argument("--release", nargs=2, metavar=("ID", "REASON"), help="answer for an order whose end the terminal's books will never show")
     parser.add_argument("--check", action="store_true", help="read the config and end")
     parser.add_argument("--version", action="version", version=__version__)
     arguments = parser.parse_args()
@@ -59,6 +60,8 @@ def main() -> int:
     if arguments.adopt_strays is not None:
         adopted = worker.wait(bridge.watch.adopt_strays, arguments.adopt_strays)
         log.warning("adopted", extra={"reason": f"{', '.join(adopted) or 'nothing'}: {arguments.adopt_strays}"})
+    if arguments.release is not None:
+        log.warning("released", extra={"reason": worker.wait(bridge.orders.release, *arguments.release)})
     server = uvicorn.Server(uvicorn.Config(
         application(bridge, worker), host=config.host, port=config.port, log_config=None, access_log=False, server_header=False,
         ssl_certfile=config.certificate, ssl_keyfile=config.key, ws_max_size=config.longest_body))

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import time
 from typing import Annotated
 
 from fastapi import FastAPI, Header, Path, Query, Request, WebSocket, WebSocketDisconnect
@@ -24,6 +25,9 @@ from .terminal import Terminal
 from .worker import Worker
 
 log = logging.getLogger("cambist.app")
+
+# Seconds that an order may wait for the terminal.
+_LATEST_S = 10
 
 Lease = Annotated[int, Header(alias="Cambist-Lease", ge=1, lt=1 << 53, description="Fencing token of the lease")]
 Symbol = Annotated[str, Path(min_length=1, max_length=64)]
@@ -64,9 +68,19 @@ class Bridge:
             "server_offset_s": None if now is None else self.config.clock.offset(now), "measured_offset_s": self.watch.measured,
             "now_ms": None if now is None else round(1000 * now), "version": __version__}
 
-    def submit(self, payload: dict, token: int) -> tuple[Intent, bool]:
-        self.watch.holds(token)
-        return self.orders.submit(payload)
+    def submit(self, payload: dict, token: int, arrived: float) -> tuple[Intent, bool]:
+        """Whoever has it asked, an id that is known is answered; a new one needs the lease, and is not sent when its client may have
+        gone on."""
+        if self.journal.intent(payload["id"]) is None:
+            self.watch.holds(token)
+            if time.monotonic() - arrived > _LATEST_S:
+                raise Problem(503, "too-late", f"the terminal was busy for more than {_LATEST_S} s, and this order is old: decide again",
+                              id=payload["id"])
+        try:
+            return self.orders.submit(payload)
+        finally:
+            # However long it took, the client was waiting.
+            self.watch.hear(token)
 
     def ask_again(self, id: str) -> Intent:
         intent = self.journal.intent(id)
@@ -173,7 +187,7 @@ def application(bridge: Bridge, worker: Worker) -> Guard:
     async def order(order: schemas.Order, lease: Lease, request: Request):
         """Trade, once. A repeated id gets the first outcome."""
         bridge.watch.hear(lease)
-        intent, repeated = await worker.do(bridge.submit, order.model_dump(), lease)
+        intent, repeated = await worker.do(bridge.submit, order.model_dump(), lease, time.monotonic())
         return _answered(intent, repeated, request.url.path)
 
     @app.get("/order/{id}", responses=documented(404) | accepted, response_model=schemas.Outcome)

@@ -79,7 +79,7 @@ def _working(symbol: str, side: str, orders: list[dict]) -> float:
 
 
 def cap_reason(
-    caps: Caps, terminal: Terminal, payload: dict, positions: list[dict], n_last_minute: int,
+    caps: Caps, terminal: Terminal, payload: dict, orders: list[dict], positions: list[dict], n_last_minute: int,
 ) -> Reason | None:
     """Against the caps, counting what works in the book as if it were filled. Nothing else is in play in the symbol."""
     symbol, side, volume = payload["symbol"], payload.get("side"), payload.get("volume") or 0.0
@@ -90,9 +90,17 @@ def cap_reason(
                 "wait, and look why so many were wanted")
     if side is None:
         return None
-    sign = 1 if side == "buy" else -1
-    net = sign * net_lots(terminal, symbol, positions) + _working(symbol, side, terminal.orders())
+    buy, sign = terminal.mt5.POSITION_TYPE_BUY, 1 if side == "buy" else -1
+    working = _working(symbol, side, orders)
+    if terminal.is_hedging():
+        # What is held on the other side may be closed at any time, past every cap: it is no credit.
+        same = [row for row in positions if (row["type"] == buy) == (side == "buy")]
+        net = abs(net_lots(terminal, symbol, same)) + working
+    else:
+        held = sign * net_lots(terminal, symbol, positions)
+        # Nor for orders that fill later, when it may be gone.
+        net = (held if payload["action"] == "market" and working == 0 else max(0.0, held)) + working
     if net + volume > caps.max_net_lots + 1e-9:
-        return (f"{net + volume:g} lots of {symbol} net would be more than caps.max_net_lots {caps.max_net_lots}",
+        return (f"{net + volume:g} lots of {symbol} on one side would be more than caps.max_net_lots {caps.max_net_lots}",
                 "trade less, or raise the cap in the bridge's config")
     return None

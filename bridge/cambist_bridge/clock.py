@@ -15,7 +15,7 @@ _EPOCH = datetime(1970, 1, 1)
 
 
 def _sunday(year: int, month: int, nth: int) -> datetime:
-    """The `nth` Sunday of a month; the last for −1."""
+    """The `nth` Sunday of a month; the last for -1."""
     first = datetime(year, month, 1)
     sundays = [first + timedelta(days=(6 - first.weekday()) % 7 + 7 * week) for week in range(5)]
     return [day for day in sundays if day.month == month][nth if nth < 0 else nth - 1]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 OPEN = ("written", "unknown")
+UNSEEN, SEEN, WORKING = 0, 1, 2
 
 _SCHEMA = """
 create table if not exists meta (key text primary key, value text not null) strict;
@@ -24,7 +25,7 @@ create table if not exists intents (
 create index if not exists intents_state on intents (state);
 create index if not exists intents_magic on intents (magic);
 create index if not exists intents_sent on intents (sent_ms);
-create index if not exists intents_seen on intents (seen) where seen = 0;
+create index if not exists intents_seen on intents (seen) where seen != 1;
 create table if not exists lease (
     only integer primary key check (only = 1), token integer not null, holder text not null, expires_ms integer not null,
     seen_ms integer not null, let_go integer not null) strict;
@@ -38,8 +39,8 @@ class JournalError(Exception):
 
 @dataclass
 class Intent:
-    """What somebody wanted, and what became of it. `sent_ms` is the market's time, UTC. One that is not `seen` was confirmed, and the
-    terminal's books do not show all of it yet."""
+    """What somebody wanted, and what became of it. `sent_ms` is the market's time, UTC. Of one that
+    is UNSEEN, and confirmed, the terminal's books do not show everything yet; one that is WORKING is seen in the book, and not done."""
 
     id: str
     account: int
@@ -51,7 +52,7 @@ class Intent:
     state: str
     sent_ms: int
     outcome: dict = field(default_factory=dict)
-    seen: bool = True
+    seen: int = 1
 
 
 @dataclass(frozen=True)
@@ -107,17 +108,17 @@ class Journal:
         self._db.execute("insert into intents values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (
             intent.id, intent.account, intent.magic, intent.hash, intent.symbol, json.dumps(intent.payload),
             intent.request and json.dumps(intent.request), intent.state, intent.sent_ms, json.dumps(intent.outcome),
-            int(intent.seen)))
+            intent.seen))
 
     def update(self, intent: Intent) -> None:
         self._db.execute(
             "update intents set state = ?, outcome = ?, seen = ? where id = ?",
-            (intent.state, json.dumps(intent.outcome), int(intent.seen), intent.id))
+            (intent.state, json.dumps(intent.outcome), intent.seen, intent.id))
 
     def _intents(self, where: str, *values) -> list[Intent]:
         rows = self._db.execute(f"select * from intents where {where}", values)
         return [Intent(i, account, magic, hash_, symbol, json.loads(payload), request and json.loads(request), state, sent,
-                       json.loads(outcome), bool(seen))
+                       json.loads(outcome), seen)
                 for i, account, magic, hash_, symbol, payload, request, state, sent, outcome, seen in rows]
 
     def intent(self, id: str) -> Intent | None:
@@ -134,8 +135,9 @@ class Journal:
         """Those that are open, and those that were confirmed but are not to be seen in the books yet."""
         return self._intents("state in ('written', 'unknown') or seen = 0 order by sent_ms, id")
 
-    def latest(self, count: int) -> list[Intent]:
-        return self._intents("1 order by sent_ms desc, rowid desc limit ?", count)
+    def working(self) -> list[Intent]:
+        """Pending orders that were in the book when it was last looked at."""
+        return self._intents("seen = 2")
 
     def n_sent_since(self, ms: int) -> int:
         return self._db.execute(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from .journal import Intent
+from .journal import SEEN, UNSEEN, WORKING, Intent
 from .terminal import Terminal
 
 
@@ -98,25 +98,27 @@ def _modified(terminal: Terminal, intent: Intent) -> Found | None:
     return None
 
 
-def is_seen(terminal: Terminal, intent: Intent) -> bool:
-    """Whether everything that was confirmed of `intent` is in the books that decisions are made on: its deals, and the positions as
-    their deals make them."""
-    if intent.payload["action"] not in ("market", "limit", "stop", "close"):
-        return True
-    found = look(terminal, intent)
-    if found is None or found.state is None or found.volume < (intent.outcome.get("volume") or 0.0) - 1e-9:
-        return False
-    if intent.payload["action"] in ("limit", "stop") and not found.deals:
-        return True
+def seen(terminal: Terminal, intent: Intent, found: Found | None) -> int:
+    """How much of a confirmed intent is in the books that decisions are made on: its deals, and the positions as their deals make
+    them. `found` is what `look` says of it."""
+    action = intent.payload["action"]
+    if action not in ("market", "limit", "stop", "close"):
+        return SEEN
+    if found is None or found.state is None:
+        return UNSEEN
+    if action in ("market", "close") and found.volume < (intent.outcome.get("volume") or 0.0) - 1e-9:
+        return UNSEEN
     held = {row["identifier"]: row for row in terminal.positions()}
     touched = {row["position_id"] for row in terminal.deals(intent.sent_ms / 1000) if row["ticket"] in found.deals}
-    return all(abs(net_of(terminal, position) - _signed(terminal, held.get(position))) < 1e-9 for position in touched)
+    if any(abs(net_of(terminal, position) - _signed(terminal, held.get(position))) > 1e-9 for position in touched):
+        return UNSEEN
+    return WORKING if any(row["ticket"] == found.order for row in terminal.orders()) else SEEN
 
 
 def net_of(terminal: Terminal, position: int, own=lambda row: True) -> float:
     """Signed lots that the deals of a position come to; of those that are `own`."""
-    buy = terminal.mt5.DEAL_TYPE_BUY
-    return sum(row["volume"] if row["type"] == buy else -row["volume"] for row in terminal.deals_of(position) if own(row))
+    signs = {terminal.mt5.DEAL_TYPE_BUY: 1, terminal.mt5.DEAL_TYPE_SELL: -1}
+    return sum(signs.get(row["type"], 0) * row["volume"] for row in terminal.deals_of(position) if own(row))
 
 
 def _signed(terminal: Terminal, held: dict | None) -> float:

@@ -6,6 +6,7 @@ that it is not there: then it is retired, and only a new decision, on a position
 sends an intent a second time.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -14,7 +15,7 @@ import time
 
 from . import caps, codes, lookup
 from .config import Config
-from .journal import OPEN, Intent, Journal
+from .journal import OPEN, SEEN, UNSEEN, Intent, Journal
 from .problems import Problem, Unreadable
 from .terminal import Terminal
 
@@ -92,6 +93,9 @@ class Orders:
         if intent.symbol not in self.config.caps.symbols and payload["action"] not in ("close", "cancel"):
             return f"{intent.symbol} is not among caps.symbols", "trade another symbol, or let the bridge's config allow it"
         self.watch.look_at(intent.symbol)
+        # Orders first: one that is filled between the two looks is then in both books, not in neither.
+        orders = terminal.orders()
+        self._note_gone(orders)
         in_play = [other for other in self.journal.in_play() if other.symbol == intent.symbol]
         positions = terminal.positions()
         symbol, tick = terminal.symbol(intent.symbol), terminal.tick(intent.symbol)
@@ -114,7 +118,7 @@ class Orders:
             raise Problem(503, "paused", f"trading is paused, only reducing is let through: {'; '.join(paused)}", id=intent.id)
         if not reduces:
             recent = self.journal.n_sent_since(intent.sent_ms - 60_000)
-            reason = caps.cap_reason(self.config.caps, terminal, payload, positions, recent)
+            reason = caps.cap_reason(self.config.caps, terminal, payload, orders, positions, recent)
             if reason is not None:
                 return reason
         intent.request = {**request, "symbol": intent.symbol, "magic": intent.magic,
@@ -122,6 +126,15 @@ class Orders:
         # Last of all, so that it is still so when the order leaves: it is the config's account.
         terminal.account()
         return None
+
+    def _note_gone(self, orders: list[dict]) -> None:
+        """Pending orders that have left the book are in play until what they became is to be seen."""
+        working = {row["ticket"] for row in orders}
+        for intent in self.journal.working():
+            if intent.outcome.get("order") not in working:
+                intent.seen = UNSEEN
+                self.journal.update(intent)
+                self.look_again(intent)
 
     def _held(self, payload: dict, positions: list[dict]) -> float:
         """Signed lots that `payload` would reduce: of the position it closes, or of the symbol."""
@@ -226,7 +239,7 @@ class Orders:
             # The package refused the request before it sent anything.
             self._settle(intent, "refused", retcode, f"the package refused the request: {sent.text}", "compare it with /symbol")
         elif retcode in codes.TAKEN:
-            intent.seen = False
+            intent.seen = UNSEEN
             # A pending order was taken, and nothing of it traded yet.
             traded = intent.payload["action"] in ("market", "close")
             self._settle(intent, "confirmed", retcode, *codes.meaning(retcode), order=sent.order, deals=sent.deals,
@@ -254,15 +267,20 @@ class Orders:
         """Whatever more can be known of `intent` by now."""
         if intent.state in OPEN:
             self.resolve(intent)
-        elif not intent.seen:
+        elif intent.seen == UNSEEN:
             try:
                 found = lookup.look(self.terminal, intent)
-                intent.seen = lookup.is_seen(self.terminal, intent)
+                seen = lookup.seen(self.terminal, intent, found)
             except Unreadable:
                 return
-            if found is not None and found.deals and intent.seen:
-                intent.outcome |= {"order": found.order, "deals": found.deals, "volume": found.volume, "price": found.price}
-            if intent.seen:
+            if found is not None and found.state == "refused":
+                # It was taken, and then turned away.
+                intent.seen = SEEN
+                self._settle(intent, "refused", intent.outcome.get("retcode"), found.reason, "decide again", volume=0.0, deals=[])
+            elif seen != UNSEEN:
+                intent.seen = seen
+                if found is not None and found.deals:
+                    intent.outcome |= {"order": found.order, "deals": found.deals, "volume": found.volume, "price": found.price}
                 self.journal.update(intent)
 
     def resolve(self, intent: Intent) -> None:
@@ -277,7 +295,7 @@ class Orders:
                 self._settle(intent, "unknown", retcode, str(error), codes.meaning(10012)[1])
             return
         if found is not None and found.state is not None:
-            intent.seen = found.state != "confirmed"
+            intent.seen = UNSEEN if found.state == "confirmed" else SEEN
             self._settle(intent, found.state, retcode, found.reason, "nothing", order=found.order, deals=found.deals,
                          volume=found.volume, price=found.price)
             self.look_again(intent)
@@ -288,12 +306,12 @@ class Orders:
             self._settle(intent, "unknown", retcode, "the bridge ended while it was under way", codes.meaning(10012)[1])
 
     def _is_certain(self, intent: Intent) -> bool:
-        """Whether the terminal's books would have it by now: it is connected, and prices have come in that are younger, by the grace,
-        than the sending's end, this bridge and the connection."""
+        """Whether the terminal's books would have it by now: it is connected, and prices have come in that are younger, by the grace and
+        by as much as the server's clock may be off, than the sending's end, this bridge and the connection."""
         if not self.terminal.is_connected():
             return False
         begun = max(self.begun_ms, round(1000 * (self.terminal.since or 0)))
-        past = max(intent.outcome.get("returned_ms", begun), intent.sent_ms, begun) + 1000 * self.config.grace_s
+        past = max(intent.outcome.get("returned_ms", begun), intent.sent_ms, begun) + 1000 * (self.config.grace_s + self.config.clock_tolerance_s)
         tick = self.terminal.tick(intent.symbol)
         return self._now_ms() >= past and tick["time_ms"] >= past
 
@@ -302,11 +320,22 @@ class Orders:
         first = self.lacked.setdefault(intent.id, time.monotonic())
         return time.monotonic() - first >= _MOMENT_S
 
+    def release(self, id: str, reason: str) -> str:
+        """An operator answers for what the books will never show: an intent is in play no more, and the reason is kept."""
+        intent = self.journal.intent(id)
+        if intent is None or (intent.state not in OPEN and intent.seen != UNSEEN):
+            return "nothing"
+        intent.seen = SEEN
+        state = "absent" if intent.state in OPEN else intent.state
+        self._settle(intent, state, intent.outcome.get("retcode"), f"released: {reason}", "read /positions again")
+        return f"{id} as {state}"
+
     # -- what the bridge does by itself
 
     def resolve_all(self) -> list[Intent]:
         """Looks for everything that is in play; returns what has become clear."""
         before = self.journal.open()
+        self._note_gone(self.terminal.orders())
         for intent in self.journal.in_play():
             self.look_again(intent)
         after = {intent.id for intent in self.journal.open()}
@@ -324,7 +353,7 @@ class Orders:
             elif intent.state in ("absent", "refused") and intent.request is not None:
                 found = lookup.look(self.terminal, intent)
                 if found is not None and found.state == "confirmed":
-                    intent.seen = False
+                    intent.seen = UNSEEN
                     self._settle(intent, "confirmed", intent.outcome.get("retcode"), "it arrived late, and is adopted",
                                  "read /positions again", late=True, order=found.order, deals=found.deals, volume=found.volume,
                                  price=found.price)
@@ -338,25 +367,27 @@ class Orders:
         """Brings net positions that late orders took past caps.max_net_lots back to it, as far as they are this strategy's."""
         if self.journal.mark("trim") is None:
             return
-        left = False
-        for symbol in self.config.caps.symbols:
+        left, busy = False, {intent.symbol for intent in self.journal.in_play()}
+        for symbol in set(self.config.caps.symbols) - busy:
             positions = [row for row in self.terminal.positions() if row["symbol"] == symbol]
             net = caps.net_lots(self.terminal, symbol, positions)
             excess, step = abs(net) - self.config.caps.max_net_lots, self.terminal.symbol(symbol)["volume_step"]
             if excess > 1e-9:
                 left = True
                 self._reduce(symbol, net > 0, caps.on_step(excess, step, up=True), "trim")
-        if not left and not self.journal.in_play():
+        if not left and not busy:
             self.journal.set_mark("trim", None)
 
     def flatten(self, why: str) -> None:
         """Cancels this strategy's pending orders and closes its positions, one thing after another whatever fails."""
-        for row in self.terminal.orders():
-            if row["magic"] >> _BITS == self.config.strategy:
-                self._by_itself({"action": "cancel", "symbol": row["symbol"], "order": row["ticket"]}, why, row["ticket"])
-        for symbol in {row["symbol"] for row in self.terminal.positions()}:
+        with contextlib.suppress(Unreadable):
+            for row in self.terminal.orders():
+                if row["magic"] >> _BITS == self.config.strategy:
+                    self._by_itself({"action": "cancel", "symbol": row["symbol"], "order": row["ticket"]}, why, row["ticket"])
+        for symbol in sorted({row["symbol"] for row in self.terminal.positions()}):
             for long in (True, False):
-                self._reduce(symbol, long, math.inf, why)
+                with contextlib.suppress(Unreadable):
+                    self._reduce(symbol, long, math.inf, why)
 
     def _own_lots(self, row: dict) -> float:
         """Lots of a position that are this strategy's: a netting account puts everybody's into one."""
@@ -386,7 +417,7 @@ class Orders:
         if time.monotonic() < earliest:
             return
         while (before := self.journal.intent(id := own_id(self.config.login, why, *parts, attempt))) is not None:
-            if before.state in OPEN:
+            if before.state in OPEN or before.seen == UNSEEN:
                 return
             attempt += 1
         self._attempts[(why, *parts)] = attempt, time.monotonic() + min(_LONGEST_S, _FIRST_S * 2**min(attempt, 20))

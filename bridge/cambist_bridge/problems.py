@@ -41,8 +41,18 @@ class ProblemBody(BaseModel):
 
 
 _WHY = {
-    400: "No request", 401: "No token, or a wrong one", 404: "Not there", 405: "Not so", 408: "Too slow", 409: "Not so, or not now: refused, the lease, the id, or an order that is not resolved",
-    413: "Too long", 422: "Not a valid request", 429: "Too many requests", 500: "The bridge failed", 502: "The terminal cannot be read", 503: "Trading is paused",
+    400: "No request",
+    401: "No token, or a wrong one",
+    404: "Not there",
+    405: "Not in this way",
+    408: "Too slow",
+    409: "Not so, or not now: refused, the lease, the id, or an order that is not resolved",
+    413: "Too long",
+    422: "Not a valid request",
+    429: "Too many requests",
+    500: "The bridge failed",
+    502: "The terminal cannot be read",
+    503: "Trading is paused",
 }
 
 

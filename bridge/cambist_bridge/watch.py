@@ -4,6 +4,7 @@ silent. And who may trade: the lease.
 
 import json
 import logging
+import threading
 import time
 
 from .config import Config
@@ -14,6 +15,9 @@ from .terminal import Terminal, system_ms
 log = logging.getLogger("cambist.watch")
 
 _FROZEN, _STRAYS, _KNOWN, _TURNED = "frozen", "strays", "known_strays", "turned_ms"
+
+# A tick that was not there so long ago is fresh.
+_MOMENT_S = 3.0
 
 # How far back the books are looked through at least, and how often that is written down.
 _LATE_MS, _NOTE_MS = 86_400_000, 60_000
@@ -28,10 +32,10 @@ class Watch:
         self.measured: dict[str, float] = {}
         self._ready, self._connected, self._frozen = False, False, journal.mark(_FROZEN)
         self._stale: dict[str, str] = {}
-        self._last_tick: dict[str, int] = {}
+        self._last_tick: dict[str, tuple[int, float]] = {}
         lease, now = journal.lease(), time.monotonic()
         # Heartbeats are noted where they arrive, on whatever thread: a terminal that hangs is not the client's silence.
-        self.heard = (lease.token if lease else 0, now)
+        self.heard, self._hearing = (lease.token if lease else 0, now), threading.Lock()
 
     # -- the clock, and whether there are prices
 
@@ -39,8 +43,10 @@ class Watch:
         """Looks at connection and prices. Raises `Unreadable` when there is no terminal."""
         self._connected = self.terminal.is_connected() and self.terminal.may_trade()
         tick, now = self.terminal.tick(symbol), self.terminal.clock.now()
-        fresh = self._last_tick.get(symbol, tick["time_ms"]) != tick["time_ms"]
-        self._last_tick[symbol] = tick["time_ms"]
+        last, looked = self._last_tick.get(symbol, (tick["time_ms"], 0.0))
+        # New since a moment ago: what has come in after a long while may have come at any time in it.
+        fresh = last != tick["time_ms"] and time.monotonic() - looked < _MOMENT_S and symbol in self.config.caps.symbols
+        self._last_tick[symbol] = tick["time_ms"], time.monotonic()
         age = now - tick["time_ms"] / 1000
         # `time_ms` went through the law of the config. A tick that has just come shows what the clock really is.
         if fresh or age < -self.config.clock_tolerance_s:
@@ -100,9 +106,10 @@ class Watch:
         return time.monotonic() - self.heard[1]
 
     def hear(self, token: int) -> None:
-        """A heartbeat, as it arrives."""
-        if token == self.heard[0] and self._silence() < self.config.lease_s:
-            self.heard = (token, time.monotonic())
+        """A heartbeat, as it arrives; of the present lease, as long as the dead-man's switch has not fallen."""
+        with self._hearing:
+            if token == self.heard[0] and self._silence() < max(self.config.lease_s, self.config.dead_man_s):
+                self.heard = (token, time.monotonic())
 
     def take_lease(self, holder: str, previous: int | None) -> Lease:
         """A new lease for `holder`, where none is held, or the one that is held is its own of before."""
@@ -111,7 +118,8 @@ class Watch:
             raise Problem(409, "lease-held", f"{before.holder} trades this account, and its lease ends in "
                           f"{self.config.lease_s - self._silence():.0f} s at the earliest: one writer at a time", holder=before.holder)
         lease = self._lease((before.token if before else 0) + 1, holder)
-        self.heard = (lease.token, time.monotonic())
+        with self._hearing:
+            self.heard = (lease.token, time.monotonic())
         self.journal.set_lease(lease)
         self._frozen = None
         self.journal.set_mark(_FROZEN, None)

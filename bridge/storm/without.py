@@ -26,7 +26,7 @@ def duplicates():
 def lookup_():
     """What is ambiguous is taken for absent at once."""
     lookup.look = lambda terminal, intent: None
-    lookup.is_seen = lambda terminal, intent: True
+    lookup.seen = lambda terminal, intent, found: journal.SEEN
     orders.Orders._is_certain = lambda self, intent: True
     orders.Orders.adopt_late = lambda self, since_ms: []
 
@@ -39,6 +39,8 @@ def journal_():
     cls.intent = lambda self, id: kept.get(id)
     cls.of_magic = lambda self, magic: next((intent for intent in kept.values() if intent.magic == magic), None)
     cls.open = lambda self: [intent for intent in kept.values() if intent.state in journal.OPEN]
+    cls.in_play = lambda self: [intent for intent in kept.values() if intent.state in journal.OPEN or intent.seen == 0]
+    cls.working = lambda self: [intent for intent in kept.values() if intent.seen == 2]
     cls.n_sent_since = lambda self, ms: sum(intent.sent_ms > ms and intent.request is not None for intent in kept.values())
 
 

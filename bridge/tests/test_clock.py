@@ -23,7 +23,7 @@ def test_the_clock_is_the_iana_databases(saving, zone, ahead):
 
 def test_the_hour_that_comes_twice_and_the_one_that_never_comes():
     clock = ServerClock(120, "eu")
-    at = lambda *moment: datetime(*moment, tzinfo=timezone.utc).timestamp()  # noqa: E731
+    at = lambda *moment: datetime(*moment, tzinfo=timezone.utc).timestamp()
     # 2026-10-25: four o'clock is three again. It shows half past three at 0:30 and at 1:30 UTC.
     shown = at(2026, 10, 25, 3, 30)
     assert clock.when(shown) == at(2026, 10, 25, 0, 30)

@@ -238,3 +238,45 @@ def test_marks_of_nobody_pause_until_somebody_answers_for_them(make):
     bridge.begin()
     time.sleep(1.5)
     assert bridge.order("market", **BUY).status_code == 200 and "an order by hand" in bridge.said()
+
+
+def test_what_is_held_on_the_other_side_is_no_credit(make):
+    """Long 1.0 and short 1.0 are flat until the long side is closed, which nothing holds up."""
+    bridge = make()
+    for _ in range(2):
+        assert bridge.order("market", side="buy", volume=0.5).status_code == 200
+        assert bridge.order("market", side="sell", volume=0.5).status_code == 200
+    for side in ("buy", "sell"):
+        answer = bridge.order("market", side=side, volume=0.1)
+        assert answer.status_code == 409 and "max_net_lots" in answer.json()["detail"]
+
+
+def test_a_pending_order_that_is_filled_gives_no_credit_either(make):
+    bridge = make(books="netting")
+    assert bridge.order("market", side="buy", volume=0.4).status_code == 200
+    for _ in range(2):
+        assert bridge.order("limit", side="sell", volume=0.5, price=9000.0).status_code == 200
+    answer = bridge.order("limit", side="sell", volume=0.4, price=9000.0)
+    assert answer.status_code == 409 and "max_net_lots" in answer.json()["detail"]
+
+
+def test_an_id_that_is_known_is_answered_without_the_lease(make):
+    bridge = make()
+    assert bridge.order("market", id=ID, **BUY).status_code == 200
+    assert bridge.take_lease(previous=1).json()["token"] == 2
+    bridge.lease = 1
+    assert bridge.order("market", id=ID, **BUY).json()["repeated"]
+    assert bridge.order("market", id="0000000000f1", **BUY).status_code == 409
+
+
+def test_an_operator_answers_for_what_will_never_be_known(make):
+    bridge = make()
+    bridge.fault("none_before")
+    assert bridge.order("market", id=ID, **BUY).status_code == 202
+    bridge.kill()
+    bridge.more = ["--release", ID, "the broker says it never came"]
+    bridge.begin()
+    released = bridge.get(f"/order/{ID}")
+    assert released["state"] == "absent" and "the broker says" in released["reason"]
+    assert bridge.take_lease(previous=bridge.lease).status_code == 200
+    assert bridge.order("market", id="0000000000f1", **BUY).status_code == 200

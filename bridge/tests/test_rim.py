@@ -40,7 +40,7 @@ def test_strangers_are_turned_away_and_secrets_stay_out_of_the_log(make):
         assert answer.status_code == 422 and answer.json()["type"] == "/problems/invalid-request", (body, answer.text)
     # Numbers that are none, and fields nobody knows.
     for more in ('"volume": NaN', '"volume": 1e999', '"volume": -1', '"volume": "1"', '"volume": 1, "leverage": 5', '"volume": true'):
-        body = '{"action": "market", "id": "00000000000a", "symbol": "BTCUSD", "side": "buy", %s}' % more
+        body = '{"action": "market", "id": "00000000000a", "symbol": "BTCUSD", "side": "buy", ' + more + "}"
         answer = bridge.http.post("/order", content=body, headers={"content-type": "application/json", "Cambist-Lease": "1"})
         assert answer.status_code == 422, (more, answer.text)
     said = bridge.said()
@@ -78,7 +78,8 @@ def test_ticks_closes_and_outcomes_are_heard(make):
             heard.append(json.loads(socket.recv(timeout=max(0.01, until - time.monotonic()))))
     bars = [event for event in heard if event["type"] == "bar"]
     assert [bar["timeframe"] for bar in bars] == ["H1"] * 3
-    assert bars == [{"type": "bar", "symbol": "BTCUSD", "timeframe": "H1", **bar} for bar in bridge.get("/ohlcv", symbol="BTCUSD", timeframe="H1", count=4)[:3]]
+    told = bridge.get("/ohlcv", symbol="BTCUSD", timeframe="H1", count=4)[:3]
+    assert bars == [{"type": "bar", "symbol": "BTCUSD", "timeframe": "H1", **bar} for bar in told]
     outcome = next(event for event in heard if event["type"] == "outcome")
     assert outcome["id"] == unknown and outcome["state"] == "absent"
     ticks = [event["time_ms"] for event in heard if event["type"] == "tick"]

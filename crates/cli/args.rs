@@ -16,7 +16,9 @@ pub(crate) use search::{
     CheckGateArgs, CheckSearchArgs, FilterArgs, LaunchArgs, LogsArgs, RunsCommand, SamplerName, SweepArgs,
     SweepCommand,
 };
-pub(crate) use trade::{BacktestArgs, CostsCommand, RegimeArgs, RegimeCommand, TerminalCommand};
+pub(crate) use trade::{
+    BacktestArgs, BridgeCommand, CostsCommand, RegimeArgs, RegimeCommand, TerminalCommand,
+};
 
 /// Reinforcement learning for markets: simulate like a broker, train fast, judge honestly.
 #[derive(Debug, Parser)]
@@ -84,6 +86,11 @@ pub(crate) enum Command {
     Terminal {
         #[command(subcommand)]
         command: TerminalCommand,
+    },
+    /// Speak to the bridge beside a MetaTrader 5 terminal (bridge/README.md).
+    Bridge {
+        #[command(subcommand)]
+        command: BridgeCommand,
     },
     /// Fit, label, plot and report which market it is.
     Regime {

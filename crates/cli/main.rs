@@ -4,6 +4,7 @@ mod args;
 mod backtest;
 mod bench;
 mod breakdown;
+mod bridge;
 mod check;
 mod config;
 mod costs;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Command::Ensemble(args) => ensemble::run(&args, &cli.machine),
         Command::Unseal(args) => train::unseal(&args, &cli.machine),
         Command::Terminal { command } => terminal::run(&command, &cli.machine),
+        Command::Bridge { command } => bridge::run(&command),
         Command::Costs { command } => costs::run(&command, &cli.machine),
         Command::Regime { command } => regime::run(&command, &cli.machine),
         Command::Data { command } => data::run(*command, &cli.machine),

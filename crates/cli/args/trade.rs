@@ -134,3 +134,16 @@ pub(crate) enum TerminalCommand {
         faults: Option<PathBuf>,
     },
 }
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BridgeCommand {
+    /// Whether terminal and trading are well, the account, and its positions.
+    Status {
+        /// Where the bridge listens.
+        #[arg(long, default_value = "http://127.0.0.1:8228")]
+        url: String,
+        /// File of the bridge's token; CAMBIST_BRIDGE_TOKEN if left out.
+        #[arg(long)]
+        token_file: Option<PathBuf>,
+    },
+}
