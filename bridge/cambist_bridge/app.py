@@ -53,13 +53,15 @@ class Bridge:
         return [{"type": "outcome", **outcome(intent, False)} for intent in self.watch.turn(self.orders)]
 
     def health(self) -> dict:
-        connected, now = False, None
-        with contextlib.suppress(Unreadable):
+        connected, now, trouble = False, None, None
+        try:
             now = self.clock.now()
             for symbol in self.config.caps.symbols:
                 self.watch.look_at(symbol)
             connected = self.terminal.is_connected()
-        lease, paused = self.journal.lease(), self.watch.paused(is_there=connected)
+        except Unreadable as error:
+            trouble = str(error)
+        lease, paused = self.journal.lease(), [trouble] if trouble else self.watch.paused()
         held = lease is not None and not lease.let_go
         return {
             "connected": connected, "trading": connected and not paused, "paused": paused,

@@ -32,6 +32,7 @@ class Watch:
         self.measured: dict[str, float] = {}
         self._ready, self._connected, self._frozen = False, False, journal.mark(_FROZEN)
         self._stale: dict[str, str] = {}
+        self._trouble: str | None = None
         self._last_tick: dict[str, tuple[int, float]] = {}
         lease, now = journal.lease(), time.monotonic()
         # Heartbeats are noted where they arrive, on whatever thread: a terminal that hangs is not the client's silence.
@@ -64,10 +65,8 @@ class Watch:
                 "clock.server_offset_minutes and clock.daylight_saving with the broker's, and this machine's time"
                 for symbol, measured in self.measured.items() if abs(measured - wanted) > self.config.clock_tolerance_s]
 
-    def paused(self, symbol: str | None = None, is_there: bool = True) -> list[str]:
+    def paused(self, symbol: str | None = None) -> list[str]:
         """Why nothing but reducing is let through, in `symbol` or anywhere; empty when trading goes on."""
-        if not is_there:
-            return ["the terminal cannot be read"]
         reasons = [] if self._connected else ["the terminal has no connection, or trading by programs is not allowed in it"]
         reasons += [] if self._ready else ["the terminal's books have not been looked through yet"]
         reasons += self._clock_reasons()
@@ -176,7 +175,10 @@ class Watch:
                 return work(*arguments)
             except Unreadable as error:
                 well = False
-                log.warning("unreadable", extra={"reason": str(error)})
+                # Once, not every second.
+                if str(error) != self._trouble:
+                    self._trouble = str(error)
+                    log.warning("unreadable", extra={"reason": self._trouble})
             except Exception:
                 well = False
                 log.exception("a part of a turn failed")
@@ -189,6 +191,7 @@ class Watch:
         news += attempt(self._adopt, orders) or []
         attempt(orders.trim)
         self._ready = self._ready or well
+        self._trouble = None if well else self._trouble
         return news
 
     def _adopt(self, orders) -> list:
