@@ -223,9 +223,11 @@ class Terminal:
         """The last `count` bars, oldest first; the last of them is unfinished where `complete` is false."""
         self.connect()
         constant, seconds = self.timeframe(timeframe)
+        # A bar is over when there is one after it, or a tick: not when some clock says so. The tick is looked at first: one that comes
+        # after the bars were read says nothing of what was read.
+        seen = self.tick(symbol)["time_ms"] / 1000
         rows = self._asked(f"bars of {symbol}", self.mt5.copy_rates_from_pos(symbol, constant, 0, count))
-        # A bar is over when there is one after it, or a tick: not when some clock says so.
-        out, after, seen = [], 0.0, self.tick(symbol)["time_ms"] / 1000
+        out, after = [], 0.0
         for index, row in enumerate(rows):
             shown = int(row["time"])
             # Of the hour that is shown twice the second comes after the first.
