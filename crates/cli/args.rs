@@ -1,6 +1,7 @@
 //! What can be written after `cambist`.
 
 mod ensemble;
+mod live;
 mod promote;
 mod search;
 mod trade;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use ensemble::EnsembleArgs;
+pub(crate) use live::{ConfirmedArgs, LiveCommand, LoopArgs, ServeArgs, WhyArgs};
 pub(crate) use promote::{PromoteArgs, PromoteCommand, UnsealArgs};
 pub(crate) use search::{
     CheckGateArgs, CheckSearchArgs, FilterArgs, LaunchArgs, LogsArgs, RunsCommand, SamplerName, SweepArgs,
@@ -86,6 +88,13 @@ pub(crate) enum Command {
     Terminal {
         #[command(subcommand)]
         command: TerminalCommand,
+    },
+    /// Put a policy to work: on paper, or live through the bridge to MetaTrader 5.
+    Serve(ServeArgs),
+    /// Look after a policy at work: commands, replay, comparison, preflight.
+    Live {
+        #[command(subcommand)]
+        command: LiveCommand,
     },
     /// Speak to the bridge beside a MetaTrader 5 terminal (bridge/README.md).
     Bridge {

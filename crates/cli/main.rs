@@ -11,11 +11,14 @@ mod costs;
 mod cross_validation;
 mod data;
 mod ensemble;
+mod live;
 mod output;
+mod preflight;
 mod progress;
 mod promote;
 mod regime;
 mod runs;
+mod serve;
 mod sweep;
 mod table;
 mod terminal;
@@ -45,6 +48,8 @@ fn main() -> ExitCode {
         Command::Ensemble(args) => ensemble::run(&args, &cli.machine),
         Command::Unseal(args) => train::unseal(&args, &cli.machine),
         Command::Terminal { command } => terminal::run(&command, &cli.machine),
+        Command::Serve(args) => serve::run(&args, &cli.machine),
+        Command::Live { command } => live::run(&command, &cli.machine),
         Command::Bridge { command } => bridge::run(&command),
         Command::Costs { command } => costs::run(&command, &cli.machine),
         Command::Regime { command } => regime::run(&command, &cli.machine),

@@ -129,6 +129,35 @@ impl Runner {
         self.step(observations, actions);
     }
 
+    /// The same for one environment, or a live account: `allowed` choices, empty where all are, in `regime`.
+    pub fn act_once(
+        &mut self,
+        observation: &[f32],
+        allowed: &[bool],
+        regime: Option<u8>,
+        actions: &mut [f32],
+    ) {
+        self.allowed.clear();
+        self.allowed.extend_from_slice(allowed);
+        self.regimes.fill(regime);
+        self.step(observation, actions);
+    }
+
+    /// What it remembers, `[n_envs × width]`.
+    #[must_use]
+    pub fn memory(&self) -> &[f32] {
+        &self.state
+    }
+
+    /// Goes on from `memory`; false, and nothing is done, where it is not of the policy's width.
+    pub fn remember(&mut self, memory: &[f32]) -> bool {
+        let fits = memory.len() == self.state.len();
+        if fits {
+            self.state.copy_from_slice(memory);
+        }
+        fits
+    }
+
     /// The same where every choice is open, and nobody knows of regimes.
     pub fn act(&mut self, observations: &[f32], actions: &mut [f32]) {
         self.allowed.clear();

@@ -123,7 +123,8 @@ pub enum Action {
 }
 
 /// What became of an order.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// It was carried out.
     Confirmed(Fill),
@@ -139,7 +140,7 @@ pub enum Outcome {
 }
 
 /// What was traded.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fill {
     /// Ticket of the order.
     pub order: Option<u64>,
@@ -251,6 +252,8 @@ pub struct Account {
     pub server: String,
     pub currency: String,
     pub margin_mode: u32,
+    pub margin_so_mode: u32,
+    pub margin_so_so: f64,
     pub leverage: u32,
     pub balance: f64,
     pub equity: f64,
@@ -415,7 +418,7 @@ impl Sensible for OrderRecord {
 }
 
 /// A row of `GET /deals`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are MetaTrader's")]
 pub struct DealRecord {
     pub ticket: u64,

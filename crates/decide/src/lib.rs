@@ -4,6 +4,7 @@
 //! The policy stands between [`DecisionPath::observe`] and [`DecisionPath::order`]; the caller runs it, because it runs
 //! for many environments at once.
 
+pub mod desk;
 mod tickets;
 
 use std::sync::Arc;
@@ -15,8 +16,9 @@ pub use cambist_regime::RegimeView;
 pub use cambist_reward::{Change, Composite, RewardState};
 use cambist_risk::{Approved, Limits, Order, Standing};
 pub use cambist_risk::{Gate, GateLimits, Outlook, Position};
+pub use desk::{Desk, Moment};
 use serde::{Deserialize, Serialize};
-pub use tickets::{QuoteView, TicketRules};
+pub use tickets::{Kept, QuoteView, TicketRules};
 
 /// Columns an observation holds after the features: what the account stands like.
 pub const ACCOUNT_COLUMNS: [&str; 2] = ["account.position", "account.unrealised"];

@@ -1,7 +1,7 @@
 //! From a target to a broker's ticket: sized in lot steps, with stops in true ranges, through the gate.
 
 use cambist_core::Ticket;
-use cambist_risk::{Approved, Gate, Outlook, Position, Size, SizeRule};
+use cambist_risk::{Approved, Gate, Outlook, Position, Shut, Size, SizeRule};
 use serde::{Deserialize, Serialize};
 
 use crate::{AccountView, DecisionPath, exposed_units};
@@ -42,12 +42,50 @@ pub struct QuoteView {
     pub half_spread: f64,
 }
 
-impl DecisionPath {
-    /// The order that leads to `target`, through dead band, sizing and gate; none when the position is kept or the gate
-    /// is shut. `position.steps` are held; `account.price` is in the deposit currency, `quote` in the instrument's own.
-    #[expect(clippy::too_many_arguments, reason = "all that an order depends on, and nothing twice")]
+impl QuoteView {
+    /// Of a bid and an ask in ticks.
     #[inline]
     #[must_use]
+    pub fn of_ticks(bid: f64, ask: f64, tick_size: f64) -> Self {
+        Self { mid: 0.5 * (bid + ask) * tick_size, half_spread: 0.5 * (ask - bid) * tick_size }
+    }
+}
+
+/// Why a position is kept as it is.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+pub enum Kept {
+    /// Flat is wanted, and held.
+    #[error("flat, as wanted")]
+    Flat,
+    /// Too near to what is held.
+    #[error("the target is {moved:.3} from the one held, within the dead band of {dead_band}")]
+    DeadBand {
+        /// How near.
+        moved: f64,
+        /// The band.
+        dead_band: f64,
+    },
+    /// Too little to trade.
+    #[error("a change of {steps} lot steps is less than the smallest order of {minimum}")]
+    Small {
+        /// The change.
+        steps: i64,
+        /// The smallest order.
+        minimum: i64,
+    },
+    /// The gate is shut.
+    #[error("{0}")]
+    Shut(Shut),
+}
+
+impl DecisionPath {
+    /// The order that leads to `target`, through dead band, sizing and gate. `position.steps` are held; `account.price` is in the
+    /// deposit currency, `quote` in the instrument's own.
+    ///
+    /// # Errors
+    /// Why the position is kept.
+    #[expect(clippy::too_many_arguments, reason = "all that an order depends on, and nothing twice")]
+    #[inline]
     pub fn ticket(
         &self,
         rules: &TicketRules,
@@ -57,15 +95,20 @@ impl DecisionPath {
         outlook: &Outlook,
         gate: &mut Gate,
         position: &Position,
-    ) -> Option<Approved<Ticket>> {
+    ) -> Result<Approved<Ticket>, Kept> {
         gate.observe(position.now, position.equity);
         let held = position.steps;
         if target == 0.0 {
             let flat = Ticket::market(0, -held.clamp(-rules.maximum, rules.maximum));
-            return if held == 0 { None } else { gate.approve(flat, position).ok() };
+            return if held == 0 {
+                Err(Kept::Flat)
+            } else {
+                gate.approve(flat, position).map_err(Kept::Shut)
+            };
         }
-        if (target - account.held_target).abs() <= self.rules.dead_band {
-            return None;
+        let (moved, dead_band) = ((target - account.held_target).abs(), self.rules.dead_band);
+        if moved <= dead_band {
+            return Err(Kept::DeadBand { moved, dead_band });
         }
         let steps = match rules.sizing.of(target, outlook) {
             Size::Lots(lots) => lots * rules.steps_per_lot,
@@ -78,7 +121,7 @@ impl DecisionPath {
         // Towards nothing: what is rounded away is not held.
         let change = (steps.clamp(-1e15, 1e15) as i64 - held).clamp(-rules.maximum, rules.maximum);
         if change.abs() < rules.minimum {
-            return None;
+            return Err(Kept::Small { steps: change, minimum: rules.minimum });
         }
         let after = held + change;
         let away = |ranges: Option<f64>, sign: i64| {
@@ -92,14 +135,13 @@ impl DecisionPath {
             ticket.stop_loss = away(rules.stop_ranges, -1);
             ticket.take_profit = away(rules.target_ranges, 1);
         }
-        let approved = gate.approve(ticket, position).ok();
+        let approved = gate.approve(ticket, position);
         // A reversal that may not open may still close.
         let reverses = held != 0 && after.signum() == -held.signum();
-        if approved.is_none() && reverses {
-            return gate
-                .approve(Ticket::market(0, -held.clamp(-rules.maximum, rules.maximum)), position)
-                .ok();
+        if approved.is_err() && reverses {
+            let flat = Ticket::market(0, -held.clamp(-rules.maximum, rules.maximum));
+            return gate.approve(flat, position).map_err(Kept::Shut);
         }
-        approved
+        approved.map_err(Kept::Shut)
     }
 }

@@ -3,9 +3,11 @@
 //! Change of equity = profit + change of unrealised − commission + rebates + financing; spread, slippage and impact are in
 //! the prices of deals, and are counted beside them.
 
-use cambist_core::Side;
+use cambist_core::{BarEvent, PriceSide, Side};
+
 use serde::{Deserialize, Serialize};
 
+use crate::broker::quotes;
 use crate::costs::CostSplit;
 use crate::instrument::Calculation;
 use crate::notice::Deal;
@@ -43,7 +45,24 @@ pub struct Mark {
     pub rate: f64,
 }
 
+impl Holding {
+    /// What somebody says is held of the only instrument: `steps` that were entered at `entry` ticks, with what was paid or received for
+    /// holding them.
+    #[must_use]
+    pub fn told(id: u64, steps: i64, entry: f64, levels: [Option<i64>; 2], financing: f64) -> Self {
+        let [stop_loss, take_profit] = levels;
+        Self { id, instrument: 0, steps, entry, stop_loss, take_profit, financing, fresh: false }
+    }
+}
+
 impl Mark {
+    /// What `bar` leaves at its close to an account that has not moved the price, when its prices are of `side`.
+    #[must_use]
+    pub fn of_close(bar: &BarEvent, side: PriceSide, rate: f64) -> Self {
+        let (bid, ask) = quotes(side, bar.close as f64, bar.spread as f64, 0.0);
+        Self { bid, ask, rate }
+    }
+
     /// The price at which `steps` would be closed.
     #[inline]
     #[must_use]
@@ -206,6 +225,13 @@ impl Account {
     pub fn unrealised(holding: &Holding, listing: &Listing, mark: &Mark) -> f64 {
         let ticks = mark.exit(holding.steps) - holding.entry;
         ticks * holding.steps as f64 * listing.instrument.step_tick_value() * mark.rate
+    }
+
+    /// Profit of `holdings` of one instrument at `mark`, financing included, in the deposit currency.
+    #[inline]
+    #[must_use]
+    pub fn open_profit(holdings: &[Holding], listing: &Listing, mark: &Mark) -> f64 {
+        holdings.iter().map(|h| Self::unrealised(h, listing, mark) + h.financing).sum::<f64>()
     }
 
     /// Balance, and what closing everything at the marks would add, commission apart.

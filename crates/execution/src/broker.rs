@@ -516,7 +516,7 @@ impl Market {
 /// Bid and ask when the price of `side` is `price` and they are `spread` apart, for an account that has moved it by `shift`.
 /// Rule 8.
 #[inline]
-fn quotes(side: PriceSide, price: f64, spread: f64, shift: f64) -> (f64, f64) {
+pub(crate) fn quotes(side: PriceSide, price: f64, spread: f64, shift: f64) -> (f64, f64) {
     let (bid, ask) = match side {
         PriceSide::Bid => (price, price + spread),
         PriceSide::Ask => (price - spread, price),

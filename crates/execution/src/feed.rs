@@ -1,7 +1,9 @@
 //! From a tape to the events a broker lives through: prices in ticks, spread by its model, volume in lot steps, and the
 //! volatility of the bars before. Looks back only.
 
+use cambist_core::time::SECONDS_PER_YEAR;
 use cambist_core::{BarEvent, MarketTape, ServerClock, UnixNanos, VolumeKind};
+use cambist_risk::Outlook;
 use serde::{Deserialize, Serialize};
 
 use crate::instrument::Instrument;
@@ -194,6 +196,34 @@ pub fn volatility_before(close: &[f64], n: usize) -> Vec<f64> {
             _ => 0.0,
         })
         .collect()
+}
+
+/// What sizing and stops look at, at the close of every bar of `tape`: volatility and drift over the feed's bars, and the mean true range
+/// of `atr_bars`.
+#[must_use]
+pub fn outlooks(tape: &MarketTape, feed: &FeedRules, atr_bars: usize) -> Vec<Outlook> {
+    let n = feed.volatility_bars;
+    // What is known before the next bar is what is known at this one's close.
+    let extended: Vec<f64> = tape.close.iter().copied().chain(tape.close.last().copied()).collect();
+    let volatility = volatility_before(&extended, n);
+    let bars_per_year = SECONDS_PER_YEAR / f64::from(tape.timeframe.seconds());
+    let true_range = |row: usize| {
+        let before = tape.close[row.saturating_sub(1)];
+        tape.high[row].max(before) - tape.low[row].min(before)
+    };
+    let ranges: Vec<f64> = (0..tape.len()).map(true_range).collect();
+    let outlook = |row: usize| {
+        let drift = match row.checked_sub(n) {
+            Some(from) => libm::log(tape.close[row] / tape.close[from]) / n as f64,
+            None => 0.0,
+        };
+        let true_range = match (row + 1).checked_sub(atr_bars) {
+            Some(from) => ranges[from..=row].iter().sum::<f64>() / atr_bars as f64,
+            None => 0.0,
+        };
+        Outlook { volatility: volatility[row + 1], drift, bars_per_year, true_range }
+    };
+    (0..tape.len()).map(outlook).collect()
 }
 
 #[cfg(test)]

@@ -31,5 +31,7 @@ pub use instrument::{Calculation, Instrument, InstrumentError, LotRule, ShortSal
 pub use ledger::{Ledger, Position};
 pub use notice::{Deal, Ended, Log, Notice, Reason, Refused};
 pub use rim::{Decimal, RimError};
-pub use rules::{AccountRules, AfterGap, Books, BrokerRules, Latency, Listing, MarginLevels, Shortfall};
+pub use rules::{
+    AccountRules, AfterGap, Books, BrokerRules, ExecutionRules, Latency, Listing, MarginLevels, Shortfall,
+};
 pub use tariff::{Commission, Impact, Slippage};

@@ -80,6 +80,18 @@ impl Instrument {
     pub fn decimal_lots(&self, steps: i64) -> Decimal {
         (Decimal::from(steps) * as_written(self.lots.step)).normalize()
     }
+
+    /// The float nearest to the price of `ticks`, as a program that writes decimals sends it.
+    #[must_use]
+    pub fn written_price(&self, ticks: i64) -> f64 {
+        self.decimal_price(ticks).to_string().parse().unwrap_or_else(|_| self.to_price(ticks as f64))
+    }
+
+    /// The float nearest to the lots of `steps`.
+    #[must_use]
+    pub fn written_lots(&self, steps: i64) -> f64 {
+        self.decimal_lots(steps).to_string().parse().unwrap_or_else(|_| self.to_lots(steps))
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use cambist_core::{PriceSide, ServerClock};
 use serde::{Deserialize, Serialize};
 
+use crate::engine::EngineRules;
 use crate::financing::{Funding, Swap};
 use crate::instrument::{Instrument, InstrumentError, ShortSale};
 use crate::tariff::{Commission, Impact, Slippage};
@@ -123,6 +124,16 @@ pub struct BrokerRules {
     pub account: AccountRules,
     /// Seed of what it decides by chance: which orders it rejects.
     pub seed: u64,
+}
+
+/// Costs and account, in the short form or as a broker's rules.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExecutionRules {
+    /// Costs in proportion.
+    Short(EngineRules),
+    /// A broker.
+    Broker(BrokerRules),
 }
 
 impl Listing {

@@ -6,8 +6,9 @@ use cambist_core::policy::ActionMode;
 use cambist_core::{InstrumentId, ObservationSpec, Timeframe};
 use cambist_decide::{DecisionPath, DecisionRules};
 use cambist_evaluate::windows::{Fold, Span};
-use cambist_execution::{BrokerRules, EngineRules};
+pub use cambist_execution::ExecutionRules;
 use cambist_features::Normaliser;
+use cambist_live::Terms;
 use cambist_market::Execution;
 use cambist_policy::{PolicySpec, TrainedPolicy, weights};
 use cambist_ppo::LearnerChoice;
@@ -15,7 +16,7 @@ use cambist_regime::RegimeModel;
 use cambist_runs::{RunFolder, artefact};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, RawConfig};
+use crate::config::{Config, ExecutionSetup, RawConfig};
 use crate::ensemble::MemberRecord;
 use crate::error::LabError;
 use crate::market::Market;
@@ -23,16 +24,6 @@ use crate::train::Trained;
 
 /// Revision of the code that writes artefacts.
 pub const REVISION: &str = env!("CAMBIST_REVISION");
-
-/// Costs and account, in the short form or as a broker's rules.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ExecutionRules {
-    /// Costs in proportion.
-    Short(EngineRules),
-    /// A broker.
-    Broker(BrokerRules),
-}
 
 /// An artefact's content. Settings of the machine and times are not in it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -58,6 +49,13 @@ pub struct Artefact {
     pub decision: DecisionRules,
     /// Costs and account it was trained under.
     pub execution: ExecutionRules,
+    /// Terms of trading that live decisions rest on, beside the broker's; none in the short form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Terms>,
+    /// Quantiles of the normalised features in the training window, column by column, evenly spaced: what live observations are held
+    /// against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Vec<Vec<f32>>>,
     /// Columns of the observation that show what the reward remembers.
     pub reward_columns: Vec<String>,
     /// Multiplier of the reward's constraint, as learned.
@@ -82,6 +80,46 @@ pub struct Artefact {
     pub config: RawConfig,
 }
 
+/// Quantiles that are kept of a column: percentiles, the extremes with them.
+const N_QUANTILES: usize = 101;
+
+/// What a live loop needs of the broker's config.
+fn terms(config: &Config, market: &Market) -> Option<Terms> {
+    let (Execution::Full(full), ExecutionSetup::Broker(setup)) = (&market.execution, &config.execution)
+    else {
+        return None;
+    };
+    let raw = config.raw.broker.as_ref()?;
+    Some(Terms {
+        tickets: full.tickets,
+        gate: full.gate,
+        feed: setup.feed,
+        atr_bars: setup.atr_bars,
+        volume_kind: market.tape.volume_kind,
+        initial_cash: config.initial_cash(),
+        ruin_fraction: full.ruin_fraction,
+        deposit_currency: raw.deposit_currency.clone(),
+    })
+}
+
+/// Quantiles of every feature, normalised, at the ready bars of the training window.
+fn quantiles(market: &Market, fold: &Fold, normaliser: &Normaliser) -> Vec<Vec<f32>> {
+    let rows = market.tape.rows_between(fold.train.from, fold.train.until);
+    let ready: Vec<usize> = rows.filter(|&row| market.features.ready[row]).collect();
+    let mut seen = vec![0.0f32; normaliser.names.len()];
+    let mut columns = vec![Vec::with_capacity(ready.len()); seen.len()];
+    for row in &ready {
+        normaliser.apply(market.features.rows(*row, 1), &mut seen);
+        columns.iter_mut().zip(&seen).for_each(|(column, &value)| column.push(value));
+    }
+    let of = |mut column: Vec<f32>| {
+        column.sort_by(f32::total_cmp);
+        let place = |k: usize| k * column.len().saturating_sub(1) / (N_QUANTILES - 1);
+        (0..N_QUANTILES).filter_map(|k| column.get(place(k)).copied()).collect()
+    };
+    columns.into_iter().map(of).collect()
+}
+
 impl Artefact {
     /// What `trained` on `fold` leaves.
     pub(crate) fn of(config: &Config, market: &Market, fold: &Fold, trained: &Trained) -> Self {
@@ -102,6 +140,8 @@ impl Artefact {
                 Execution::Short(engine) => ExecutionRules::Short(*engine.rules()),
                 Execution::Full(full) => ExecutionRules::Broker(full.rules.as_ref().clone()),
             },
+            terms: terms(config, market),
+            reference: terms(config, market).is_some().then(|| quantiles(market, fold, &trained.normaliser)),
             reward_columns: config.reward.composed().map_or(Vec::new(), |reward| reward.columns()),
             multiplier: trained.multiplier,
             regime: market.regime.as_ref().map(|regimes| regimes.model.clone()),

@@ -17,6 +17,9 @@ pub enum LabError {
     /// A terminal needs a broker.
     #[error("a terminal needs the section [broker]: the short form, [execution], knows no orders")]
     NoBroker,
+    /// Live trading.
+    #[error(transparent)]
+    Live(#[from] cambist_live::LiveError),
     /// A terminal.
     #[error(transparent)]
     Terminal(#[from] cambist_terminal::SetupError),

@@ -3,11 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use cambist_core::time::SECONDS_PER_YEAR;
 use cambist_core::{MarketTape, UnixNanos};
 use cambist_data::DataFolder;
 use cambist_decide::TicketRules;
-use cambist_execution::feed::volatility_before;
+use cambist_execution::feed::outlooks;
 use cambist_execution::{BrokerRules, Engine, Funding, Listing, bar_events};
 use cambist_market::{Execution, FinerBars, FullExecution};
 use cambist_risk::{GateLimits, Outlook, SizeRule};
@@ -66,7 +65,7 @@ fn full(
     let looks = setup.stop_ranges.is_some()
         || setup.target_ranges.is_some()
         || matches!(setup.sizing, SizeRule::VolatilityTarget { .. } | SizeRule::Kelly { .. });
-    let outlooks = if looks { outlooks(tape, setup) } else { Vec::new() };
+    let outlooks = if looks { outlooks(tape, &setup.feed, setup.atr_bars) } else { Vec::new() };
     stops_are_far_enough(setup, listing.instrument.tick_size, &outlooks)?;
     let rates = rates(config, setup, tape, data)?;
     let rules = BrokerRules { listings: vec![listing], account: setup.account, seed: config.raw.run.seed };
@@ -171,32 +170,6 @@ fn funding(setup: &BrokerSetup, tape: &MarketTape) -> Result<Funding, LabError> 
         funding.covers(UnixNanos(first), UnixNanos(last + 1)).map_err(|error| wrong(0, error.to_string()))?;
     }
     Ok(funding)
-}
-
-/// What sizing and stops look at, at the close of every bar.
-fn outlooks(tape: &MarketTape, setup: &BrokerSetup) -> Vec<Outlook> {
-    let n = setup.feed.volatility_bars;
-    // What is known before the next bar is what is known at this one's close.
-    let extended: Vec<f64> = tape.close.iter().copied().chain(tape.close.last().copied()).collect();
-    let volatility = volatility_before(&extended, n);
-    let bars_per_year = SECONDS_PER_YEAR / f64::from(tape.timeframe.seconds());
-    let true_range = |row: usize| {
-        let before = tape.close[row.saturating_sub(1)];
-        tape.high[row].max(before) - tape.low[row].min(before)
-    };
-    let ranges: Vec<f64> = (0..tape.len()).map(true_range).collect();
-    let outlook = |row: usize| {
-        let drift = match row.checked_sub(n) {
-            Some(from) => libm::log(tape.close[row] / tape.close[from]) / n as f64,
-            None => 0.0,
-        };
-        let true_range = match (row + 1).checked_sub(setup.atr_bars) {
-            Some(from) => ranges[from..=row].iter().sum::<f64>() / setup.atr_bars as f64,
-            None => 0.0,
-        };
-        Outlook { volatility: volatility[row + 1], drift, bars_per_year, true_range }
-    };
-    (0..tape.len()).map(outlook).collect()
 }
 
 /// Deposit currency for one of the profit currency at every bar's open: the last close before it.

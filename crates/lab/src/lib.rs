@@ -18,6 +18,7 @@ pub mod evaluate;
 mod execution;
 pub mod learning;
 pub mod ledger;
+pub mod live;
 mod logged;
 pub mod market;
 mod member;
@@ -35,6 +36,7 @@ pub mod terminal;
 pub mod train;
 pub mod view;
 
+pub use cambist_runs::promotion::Promotions;
 pub use cambist_runs::signing;
 pub use checkpoint::TrainingState;
 pub use config::{Config, ConfigError, Layers};

@@ -42,13 +42,36 @@ pub fn faults(path: &Path) -> Result<Faults, LabError> {
 /// When the config has no `[broker]`, the data are not there, the times hold no bars, or the journal is another's.
 pub fn open(layers: &Layers, data: &Path, request: &TerminalRequest<'_>) -> Result<Terminal, LabError> {
     let config = Config::validate(layers.resolve()?)?;
-    let ExecutionSetup::Broker(broker) = &config.execution else { return Err(LabError::NoBroker) };
-    let time = |text: &str| UnixNanos::parse(text).ok_or_else(|| LabError::Time(text.to_owned()));
-    let from = time(request.from)?;
-    let until = request.until.map(time).transpose()?.unwrap_or(UnixNanos(i64::MAX));
     let market = Market::prepare(&config, data)?;
-    let Execution::Full(full) = &market.execution else { return Err(LabError::NoBroker) };
-    let end = full.events.partition_point(|bar| bar.close_time <= until);
+    let end = request.end(&market)?;
+    on_market(&config, &market, request, end)
+}
+
+impl TerminalRequest<'_> {
+    /// Bars of `market` until the tape ends.
+    pub(crate) fn end(&self, market: &Market) -> Result<usize, LabError> {
+        let until = self.until.map(time).transpose()?.unwrap_or(UnixNanos(i64::MAX));
+        let bar = market.tape.timeframe.nanos();
+        Ok(market.tape.open_time.partition_point(|&open| open.saturating_add(bar) <= until.0))
+    }
+}
+
+fn time(text: &str) -> Result<UnixNanos, LabError> {
+    UnixNanos::parse(text).ok_or_else(|| LabError::Time(text.to_owned()))
+}
+
+/// Opens a terminal on the first `end` bars of `market`.
+pub(crate) fn on_market(
+    config: &Config,
+    market: &Market,
+    request: &TerminalRequest<'_>,
+    end: usize,
+) -> Result<Terminal, LabError> {
+    let (ExecutionSetup::Broker(broker), Execution::Full(full)) = (&config.execution, &market.execution)
+    else {
+        return Err(LabError::NoBroker);
+    };
+    let from = time(request.from)?;
     let symbol = match &config.source {
         DataSource::Store { symbol, .. } => symbol.0.clone(),
         DataSource::Synthetic(_) => broker.listing.instrument.name.to_uppercase(),

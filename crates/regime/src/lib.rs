@@ -18,5 +18,5 @@ pub mod rules;
 pub use changes::{ChangeModel, Changes};
 pub use hmm::{Fit, GaussianHmm, HmmFilter};
 pub use label::Labeller;
-pub use model::{RegimeError, RegimeKind, RegimeModel, RegimeRequest, RegimeView};
+pub use model::{RegimeError, RegimeKind, RegimeModel, RegimeRequest, RegimeStream, RegimeView};
 pub use rules::TrendRules;

@@ -216,16 +216,28 @@ impl RegimeModel {
             };
             Box::new(Labelled { law, labeller, running: Running::default(), n_states })
         };
-        let segment = match &self.law {
-            Law::Rules(rules) => 3 * rules.n_bars,
-            Law::Hmm(_) | Law::Changes(_) => SEGMENT,
-        };
+        let segment = self.segment();
         Some(RegimeStream {
             aggregator,
             indicator: Anchored::new(Box::new(make), timeframe, segment),
             row: vec![0.0; n_states + 1],
             ready: false,
         })
+    }
+
+    /// Its bars after which recursive state restarts.
+    fn segment(&self) -> usize {
+        match &self.law {
+            Law::Rules(rules) => 3 * rules.n_bars,
+            Law::Hmm(_) | Law::Changes(_) => SEGMENT,
+        }
+    }
+
+    /// Bars of `base` before a row that can change what is said there: two segments between anchors, and a longer bar that may have begun.
+    #[must_use]
+    pub fn look_back(&self, base: Timeframe) -> usize {
+        let longer = self.timeframe.parse().map_or(1, |own: Timeframe| (own.nanos() / base.nanos()) as usize);
+        (2 * self.segment() + 1) * longer.max(1)
     }
 
     /// Probabilities and labels at every bar of `tape`.

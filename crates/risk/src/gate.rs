@@ -110,6 +110,12 @@ impl Approved<Ticket> {
             Self(Ticket { steps, closes, stop_loss, take_profit, ..whole })
         })
     }
+
+    /// The same order without stops: one that only closes needs none.
+    #[must_use]
+    pub fn without_levels(self) -> Self {
+        Self(Ticket { stop_loss: None, take_profit: None, ..self.0 })
+    }
 }
 
 /// The gate of one account, with what it remembers.
@@ -127,6 +133,12 @@ impl Gate {
     #[must_use]
     pub fn new(limits: GateLimits) -> Self {
         Self { limits, recent: VecDeque::new(), day: i64::MIN, day_equity: 0.0, peak: 0.0 }
+    }
+
+    /// The same gate, with what it remembers, under other limits.
+    #[must_use]
+    pub fn with_limits(&self, limits: GateLimits) -> Self {
+        Self { limits, ..self.clone() }
     }
 
     /// Notes equity as it goes; losses are counted from what was seen here.

@@ -118,6 +118,16 @@ fn cipher(
     XChaCha20Poly1305::new_from_slice(&key).map_err(|e| KeyError::Cipher(e.to_string()))
 }
 
+/// 32 random bytes, hex: a token that nobody guesses.
+///
+/// # Errors
+/// When the machine gives no randomness.
+pub fn random_hex() -> Result<String, KeyError> {
+    let mut bytes = [0u8; 32];
+    getrandom::fill(&mut bytes).map_err(|e| KeyError::Cipher(e.to_string()))?;
+    Ok(hex(&bytes))
+}
+
 /// Makes a key and writes it, encrypted by `passphrase`, to `path`, readable by its owner alone. Returns the public key.
 ///
 /// # Errors

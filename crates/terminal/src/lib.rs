@@ -29,5 +29,5 @@ pub use calls::call;
 pub use faults::{Faults, Reply, Weather};
 pub use journal::{Journal, JournalError};
 pub use server::{ServeError, serve};
-pub use terminal::{Setup, SetupError, Terminal};
+pub use terminal::{Closed, Setup, SetupError, Terminal};
 pub use words::{DealRecord, OrderRecord, PositionRecord, Rate, Request, SendResult};

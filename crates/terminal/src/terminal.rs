@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cambist_core::{BarEvent, UnixNanos};
-use cambist_execution::{BrokerRules, Latency, Listing, Mark, Notice};
+use cambist_execution::{BrokerRules, Holding, Latency, Listing, Mark, Notice};
 
 use crate::books::Books;
 use crate::journal::{Entry, Journal, JournalError};
+use crate::words::DealRecord;
 
 /// What a terminal is made of.
 #[derive(Debug, Clone)]
@@ -102,6 +103,21 @@ impl Setup {
         ));
         format!("{hash:016x}")
     }
+}
+
+/// An account at the close of a bar.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Closed<'a> {
+    /// Money, without what is open.
+    pub balance: f64,
+    /// What is held, oldest first; their numbers are MetaTrader's tickets.
+    pub holdings: Vec<Holding>,
+    /// Bid and ask, in ticks, and the rate of conversion.
+    pub mark: Mark,
+    /// Signed lot steps of market orders that are under way.
+    pub under_way: i64,
+    /// Every deal, oldest first.
+    pub deals: &'a [DealRecord],
 }
 
 /// A simulated terminal.
@@ -252,6 +268,42 @@ impl Terminal {
             self.setup.quote(books.broker.mark(0))
         };
         self.ticks.push((bar.open_time, bid, ask));
+    }
+
+    /// The account as it stood when the last bar had been lived through, whatever the open of the bar at hand has done since: what is held,
+    /// with the tickets of MetaTrader, and every deal.
+    #[must_use]
+    pub fn closed(&self) -> Closed<'_> {
+        let Books { broker, positions, deals, .. } = &self.settled;
+        let ticket = |held: &Holding| positions.get(&held.id).map_or(held.id, |note| note.ticket);
+        let levels = |held: &Holding| [held.stop_loss, held.take_profit];
+        let told = |held: &Holding| {
+            Holding::told(ticket(held), held.steps, held.entry, levels(held), held.financing)
+        };
+        Closed {
+            balance: broker.account().balance(),
+            holdings: broker.account().holdings().iter().map(told).collect(),
+            mark: *broker.mark(0),
+            under_way: broker.in_flight(0),
+            deals,
+        }
+    }
+
+    /// Lets time pass to the open of the next bar, if the market is away now.
+    ///
+    /// # Errors
+    /// When the journal cannot be written; time stands then.
+    pub fn await_price(&mut self) -> Result<(), JournalError> {
+        match self.bar {
+            Some(bar) if bar.open_time > self.now => self.advance(bar.open_time),
+            _ => Ok(()),
+        }
+    }
+
+    /// Bid and ask as they are shown, in ticks.
+    pub fn quote_ticks(&mut self) -> [f64; 2] {
+        let mark = self.shown().broker.mark(0);
+        [mark.bid, mark.ask]
     }
 
     /// Writes `entry` down before it is carried out.

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use cambist_core::{BarEvent, MarketEvent, MarketTape, Ticket, UnixNanos};
 use cambist_decide::{
-    AccountView, DecisionPath, Gate, GateLimits, Outlook, Position, QuoteView, TicketRules,
+    AccountView, DecisionPath, Desk, GateLimits, Moment, Outlook, QuoteView, TicketRules, desk,
 };
 use cambist_execution::{
     Account, Approved, BarPrices, Broker, BrokerRules, CostSplit, Engine, Ledger, Refused,
 };
-use serde::{Deserialize, Serialize};
 
 /// Everything the full model of a single instrument needs, one copy for every environment.
 #[derive(Debug, Clone)]
@@ -50,14 +49,12 @@ pub enum Execution {
     Full(Arc<FullExecution>),
 }
 
-/// An account at a broker, with its gate.
+/// An account at a broker, with its desk.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     full: Arc<FullExecution>,
     pub(crate) broker: Broker,
-    pub(crate) gate: Gate,
-    /// What the last order is to lead to, while it is under way.
-    pub(crate) goal: Option<Goal>,
+    pub(crate) desk: Desk,
     /// What the broker refused since the episode began. No part of what an account goes on from.
     pub(crate) refusals: Refusals,
 }
@@ -85,47 +82,15 @@ impl Refusals {
     }
 }
 
-/// Where an order leads.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct Goal {
-    target: f64,
-    /// Steps held when all of it is filled.
-    wanted: i64,
-    /// Target and steps before.
-    from: (f64, i64),
-}
-
-impl Goal {
-    /// The target that `got` steps are: filled in part, or refused on the way, they are as much less of one.
-    fn reached(&self, got: i64) -> f64 {
-        let (target, steps) = if self.wanted != 0 { (self.target, self.wanted) } else { self.from };
-        if steps == 0 { 0.0 } else { target * got as f64 / steps as f64 }
-    }
-}
-
-/// Sends `ticket`: in a hedging account first what closes the positions it is against, oldest first, then what is left
-/// of it. Returns whether any of it was taken.
+/// Sends `ticket`, in a hedging account in its parts. Returns whether any of it was taken.
 fn submit(broker: &mut Broker, ticket: Approved<Ticket>, now: UnixNanos, refusals: &mut Refusals) -> bool {
     if broker.rules().account.books == cambist_execution::Books::Netting {
         return refusals.taken(broker.submit(ticket, now));
     }
-    let mut left = ticket.get().steps;
-    let sign = ticket.get().side.sign();
-    let against: Vec<(u64, i64)> = broker
-        .account()
-        .holdings()
-        .iter()
-        .filter(|held| held.steps * sign < 0)
-        .map(|held| (held.id, held.steps.abs()))
-        .collect();
-    let mut taken = false;
-    for (id, held) in against {
-        let part = ticket.part(held.min(left), Some(id));
-        left -= held.min(left);
-        taken |= part.is_some_and(|part| refusals.taken(broker.submit(part, now)));
-    }
-    let rest = ticket.part(left, None);
-    taken | rest.is_some_and(|rest| refusals.taken(broker.submit(rest, now)))
+    let held = broker.account().holdings().iter().map(|held| (held.id, held.steps));
+    let parts = desk::parts(ticket, Some(held));
+    let taken = parts.into_iter().filter(|part| refusals.taken(broker.submit(*part, now)));
+    taken.count() > 0
 }
 
 /// The books of one environment, with how they are kept.
@@ -150,8 +115,7 @@ impl Execution {
             Self::Full(full) => Books::Full(Box::new(Client {
                 full: Arc::clone(full),
                 broker: Broker::new(Arc::clone(&full.rules), cash),
-                gate: Gate::new(full.gate),
-                goal: None,
+                desk: Desk::new(full.gate),
                 refusals: Refusals::default(),
             })),
         }
@@ -183,9 +147,9 @@ impl Books {
                 ledger.mark(0, tape.close[row]);
             }
             Self::Full(client) => {
-                let Client { full, broker, gate, goal, refusals } = client.as_mut();
+                let Client { full, broker, desk, refusals } = client.as_mut();
                 broker.reset(cash, luck);
-                (*gate, *goal, *refusals) = (Gate::new(full.gate), None, Refusals::default());
+                (*desk, *refusals) = (Desk::new(full.gate), Refusals::default());
                 full.rate(broker, row);
                 broker.on(0, &MarketEvent::Bar(full.events[row]), &mut ());
             }
@@ -292,19 +256,14 @@ impl FullExecution {
     #[inline]
     fn quote(&self, broker: &Broker) -> QuoteView {
         let mark = broker.mark(0);
-        let tick = self.tickets.tick_size;
-        QuoteView { mid: 0.5 * (mark.bid + mark.ask) * tick, half_spread: 0.5 * (mark.ask - mark.bid) * tick }
+        QuoteView::of_ticks(mark.bid, mark.ask, self.tickets.tick_size)
     }
 
     #[inline]
     fn view(&self, broker: &Broker, held_target: f64) -> AccountView {
         let account = broker.account();
         let mark = broker.mark(0);
-        let unrealised = account
-            .holdings()
-            .iter()
-            .map(|h| Account::unrealised(h, &self.rules.listings[0], mark) + h.financing)
-            .sum::<f64>();
+        let unrealised = Account::open_profit(account.holdings(), &self.rules.listings[0], mark);
         AccountView {
             equity: account.balance() + unrealised,
             initial: broker.initial(),
@@ -319,24 +278,15 @@ impl FullExecution {
 impl Client {
     #[inline]
     fn live(&mut self, path: &DecisionPath, row: usize, target: f64, view: &AccountView) -> (f64, bool) {
-        let Self { full, broker, gate, goal, refusals } = self;
+        let Self { full, broker, desk, refusals } = self;
         let now = full.events[row].close_time;
-        // What is under way counts as held, or it would be ordered twice.
         let expected = broker.account().steps(0) + broker.in_flight(0);
-        let position = Position {
-            now,
-            priced_at: now,
-            equity: view.equity,
-            steps: expected,
-            step_value: full.tickets.step_units * view.price,
-        };
         let outlook = full.outlooks.get(row).copied().unwrap_or_default();
-        let quote = full.quote(broker);
-        let ticket = path.ticket(&full.tickets, target, view, quote, &outlook, gate, &position);
-        if let Some(ticket) = ticket {
+        let moment = Moment { now, account: view, quote: full.quote(broker), outlook, expected };
+        if let Ok(ticket) = desk.ticket(path, &full.tickets, target, &moment) {
             let signed = ticket.get().side.sign() * ticket.get().steps;
             if submit(broker, ticket, now, refusals) {
-                *goal = Some(Goal { target, wanted: expected + signed, from: (view.held_target, expected) });
+                desk.sent(target, signed, expected, view.held_target);
             }
         }
         full.rate(broker, row + 1);
@@ -353,16 +303,6 @@ impl Client {
             broker.liquidate(full.events[row + 1].close_time, &mut ());
         }
         let (got, under_way) = (broker.account().steps(0), broker.in_flight(0));
-        let held_target = match *goal {
-            Some(goal) if under_way != 0 => goal.target,
-            Some(goal) => goal.reached(got),
-            // Stopped out.
-            None if got == 0 => 0.0,
-            None => view.held_target,
-        };
-        if under_way == 0 {
-            *goal = None;
-        }
-        (held_target, ruined)
+        (desk.held(got, under_way, view.held_target), ruined)
     }
 }

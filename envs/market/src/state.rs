@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use cambist_core::End;
 use cambist_core::state::{StateError, decode, encode};
-use cambist_decide::{AccountView, Gate, RewardState};
+use cambist_decide::{AccountView, Desk, RewardState};
 use cambist_execution::{BrokerState, Ledger};
 use serde::{Deserialize, Serialize};
 
-use crate::execution::{Books, Goal};
+use crate::execution::Books;
 use crate::{Course, MarketEnv, MarketSpec};
 
 /// In errors.
@@ -38,8 +38,7 @@ enum BooksState {
 #[derive(Serialize, Deserialize)]
 struct FullState {
     broker: BrokerState,
-    gate: Gate,
-    goal: Option<Goal>,
+    desk: Desk,
 }
 
 impl Books {
@@ -48,8 +47,7 @@ impl Books {
             Self::Short(_, ledger) => BooksState::Short(ledger.clone()),
             Self::Full(client) => BooksState::Full(Box::new(FullState {
                 broker: client.broker.state().clone(),
-                gate: client.gate.clone(),
-                goal: client.goal,
+                desk: client.desk.clone(),
             })),
         }
     }
@@ -58,9 +56,9 @@ impl Books {
         match (self, state) {
             (Self::Short(_, ledger), BooksState::Short(kept)) => *ledger = kept,
             (Self::Full(client), BooksState::Full(state)) => {
-                let FullState { broker, gate, goal } = *state;
+                let FullState { broker, desk } = *state;
                 client.broker.restore(broker)?;
-                (client.gate, client.goal) = (gate, goal);
+                client.desk = desk;
             }
             (here, _) => {
                 let name = |short| if short { "the short form" } else { "a broker" }.to_owned();

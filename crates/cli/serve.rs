@@ -1,0 +1,162 @@
+//! `cambist serve`.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::Context;
+use cambist_bridge::{Client, Settings as BridgeSettings};
+use cambist_core::clock::{Clock, SystemClock};
+use cambist_lab::Promotions;
+use cambist_lab::live::{Pace, Paper, PaperRequest};
+use cambist_lab::signing::PublicKey;
+use cambist_live::api::{self, MayTrade, Secrets, secret_of};
+use cambist_live::{Alerts, Deployment, LiveConfig, LiveError, Mt5, Session, Settings, Shared, Venue};
+
+use crate::args::{MachineArgs, ServeArgs};
+use crate::{output, progress};
+
+pub(crate) fn run(args: &ServeArgs, machine: &MachineArgs) -> anyhow::Result<()> {
+    let config = args.config.as_deref().map_or(Ok(LiveConfig::default()), LiveConfig::read)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+    let deployment = Arc::new(Deployment::load(&args.artefact)?);
+    let may_trade = may_trade(args, machine, &clock)?;
+    may_trade(&deployment.hash).map_err(|reason| anyhow::anyhow!(reason))?;
+    let settings = Settings {
+        folder: args.state.clone(),
+        mode: if args.live { "live" } else { "paper" },
+        rules: config.limits,
+        dead_man: config.operator.silence_s.map(Duration::from_secs),
+        shadow: args.shadow.clone(),
+    };
+    let webhook = config.webhook().map_err(anyhow::Error::msg)?;
+    let shared = Shared::new(Arc::clone(&deployment), Alerts::new(webhook, Arc::clone(&clock)));
+    if args.live {
+        let bridge = config.bridge.context("--live needs the section [bridge] in --config")?;
+        let token = secret_of(&bridge.token_file)?;
+        let client = Client::new(BridgeSettings::new(bridge.url.clone(), token), Arc::clone(&clock))?;
+        let account = args.account.context("--live needs --account")?;
+        let holder = format!("cambist serve {}", args.state.display());
+        let venue =
+            Mt5::open(client, Arc::clone(&deployment), &bridge.symbol, account, &holder, Arc::clone(&clock))?;
+        return turn(args, settings, deployment, venue, shared, clock, may_trade).map(drop);
+    }
+    anyhow::ensure!(
+        args.speed >= 0.0 && args.speed.is_finite(),
+        "--speed is {}; it must be at least 0",
+        args.speed
+    );
+    std::fs::create_dir_all(&args.state).with_context(|| format!("cannot make {}", args.state.display()))?;
+    let terminal = args.state.join("terminal.jsonl");
+    let request = PaperRequest {
+        from: &args.from,
+        until: args.until.as_deref(),
+        pace: if args.speed > 0.0 { Pace::Wall(args.speed) } else { Pace::Virtual },
+        login: args.account.unwrap_or(1),
+        journal: Some(&terminal),
+        sets: &args.set,
+    };
+    let venue = Paper::open(&deployment, &machine.data_dir, &request, Arc::clone(&clock))?;
+    turn(args, settings, deployment, venue, shared, clock, may_trade)
+}
+
+/// Whether an artefact may trade here: on paper any, live one with a promotion that holds.
+fn may_trade(args: &ServeArgs, machine: &MachineArgs, clock: &Arc<dyn Clock>) -> anyhow::Result<MayTrade> {
+    if !args.live {
+        return Ok(Box::new(|_| Ok(())));
+    }
+    let trusted = args.trust.iter().map(|key| PublicKey::parse(key)).collect::<Result<Vec<_>, _>>()?;
+    let (promotions, clock) = (Promotions::of(&machine.runs_dir), Arc::clone(clock));
+    Ok(Box::new(move |hash| {
+        let said = |error: LiveError| error.to_string();
+        let read = || -> Result<_, LiveError> { Ok((promotions.list()?, promotions.revocations()?)) };
+        let (signed, revoked) = read().map_err(said)?;
+        let own: Vec<_> = signed.iter().filter(|one| one.record.artefact == hash).collect();
+        let verdicts = own.iter().map(|one| one.verify(hash, &trusted, &revoked, clock.now()));
+        match verdicts.reduce(Result::or) {
+            None => Err(said(LiveError::NotPromoted(hash.to_owned()))),
+            Some(verdict) => verdict.map_err(|error| said(error.into())),
+        }
+    }))
+}
+
+fn turn<V: Venue>(
+    args: &ServeArgs,
+    settings: Settings,
+    deployment: Arc<Deployment>,
+    venue: V,
+    shared: Arc<Shared>,
+    clock: Arc<dyn Clock>,
+    may_trade: MayTrade,
+) -> anyhow::Result<()> {
+    let say = |text: String| {
+        if !args.quiet {
+            output::line(&text);
+        }
+    };
+    let mode = settings.mode;
+    let mut session = Session::open(settings, deployment, venue, Arc::clone(&shared), Arc::clone(&clock))?;
+    let token = token(args)?;
+    let totp = args.totp_file.as_deref().map(secret_of).transpose()?;
+    let secrets = Secrets::new(&token, totp.as_deref(), may_trade)?;
+    let server = api::serve(Arc::clone(&shared), secrets, clock, &args.listen)?;
+    let stop = progress::interruption("stopping after this bar: again to stop at once")?;
+    let opened = session.engine().opened();
+    say(format!(
+        "{mode} trading of {} in account {}, policy {}, journal {} ({} records)",
+        opened.symbol,
+        opened.account,
+        opened.hash.get(..12).unwrap_or_default(),
+        args.state.display(),
+        session.journal().n_records(),
+    ));
+    say(format!("API at http://{}; its token is in {}", server.address, token_path(args).display()));
+    let mut said = 0;
+    loop {
+        let more = !stop.load(Ordering::SeqCst) && session.turn()?;
+        for decision in shared.decisions(1440).iter().rev().filter(|d| d.close.0 > said) {
+            if !decision.intents.is_empty() {
+                say(format!(
+                    "{}  {}  target {:+.2}  equity {:.2}  {}",
+                    decision.close, decision.id, decision.target, decision.equity, decision.reason
+                ));
+            }
+        }
+        said = session.engine().close().0;
+        if !more {
+            break;
+        }
+    }
+    let status = shared.status();
+    say(format!(
+        "at {}: equity {:.2}, balance {:.2}, {} lots",
+        status.close, status.equity, status.balance, status.lots
+    ));
+    Ok(())
+}
+
+fn token_path(args: &ServeArgs) -> std::path::PathBuf {
+    args.token_file.clone().unwrap_or_else(|| args.state.join("token"))
+}
+
+/// The API's token, made if there is none.
+fn token(args: &ServeArgs) -> anyhow::Result<String> {
+    let path = token_path(args);
+    if args.token_file.is_none() && !path.exists() {
+        make_token(&path)?;
+    }
+    Ok(secret_of(&path)?)
+}
+
+fn make_token(path: &Path) -> anyhow::Result<()> {
+    use std::io::Write;
+    let token = cambist_lab::signing::random_hex()?;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path).with_context(|| format!("cannot make {}", path.display()))?;
+    writeln!(file, "{token}")?;
+    Ok(())
+}

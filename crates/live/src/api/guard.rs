@@ -1,0 +1,119 @@
+//! Who may ask for what: a bearer token, compared in constant time, and one-time passwords that are good once.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use cambist_core::UnixNanos;
+use serde_json::json;
+use subtle::ConstantTimeEq;
+use totp_rs::{Builder, Secret, Totp};
+
+use super::Api;
+use super::problem::Problem;
+use crate::error::LiveError;
+use crate::shared::Severity;
+
+/// Characters of the shortest token.
+const SHORTEST: usize = 16;
+
+/// Says whether the artefact of a hash may trade here, or why not.
+pub type MayTrade = Box<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
+
+/// The token, and the secret of one-time passwords.
+pub struct Secrets {
+    /// Asked before another policy is put in.
+    pub(crate) may_trade: MayTrade,
+    token: Vec<u8>,
+    totp: Option<Totp>,
+    /// The last step whose password was used.
+    used: Mutex<u64>,
+}
+
+/// The secret in the first line of the file at `path`.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn secret_of(path: &Path) -> Result<String, LiveError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| LiveError::Config(format!("cannot read {}: {error}", path.display())))?;
+    Ok(text.lines().next().unwrap_or_default().trim().to_owned())
+}
+
+impl Secrets {
+    /// `token`, and the base32 secret of an authenticator app; without one, nothing that needs a password is obeyed.
+    ///
+    /// # Errors
+    /// When the token is short, or the secret is none.
+    pub fn new(token: &str, totp: Option<&str>, may_trade: MayTrade) -> Result<Self, LiveError> {
+        if token.len() < SHORTEST || !token.bytes().all(|b| b.is_ascii_graphic()) {
+            let text = format!(
+                "the token must have at least {SHORTEST} visible characters: openssl rand -hex 32 makes one"
+            );
+            return Err(LiveError::Config(text));
+        }
+        let bad = |reason: String| {
+            LiveError::Config(format!(
+                "the secret of one-time passwords: {reason}; base32 of at least 16 bytes is needed"
+            ))
+        };
+        let totp = totp
+            .map(|text| {
+                let secret = Secret::try_from_base32(text).map_err(|error| bad(error.to_string()))?;
+                Builder::new().with_secret(secret).build().map_err(|error| bad(error.to_string()))
+            })
+            .transpose()?;
+        Ok(Self { may_trade, token: token.as_bytes().to_vec(), totp, used: Mutex::new(0) })
+    }
+
+    fn knows(&self, request: &Request) -> bool {
+        let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let given = given.and_then(|text| text.strip_prefix("Bearer ")).unwrap_or_default();
+        self.token.ct_eq(given.as_bytes()).into()
+    }
+
+    /// Takes a one-time password, which is good once.
+    pub(crate) fn spend(&self, password: &str, now: UnixNanos) -> Result<(), Problem> {
+        let refused = |detail: &str| Err(Problem::new(StatusCode::FORBIDDEN, "one-time-password", detail));
+        let Some(totp) = &self.totp else {
+            return refused(
+                "no secret of one-time passwords was given (--totp-file): this cannot be asked for here",
+            );
+        };
+        let Some(step) = totp.check(password, now.seconds().max(0).unsigned_abs()) else {
+            return refused("the one-time password is not of this moment");
+        };
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if step <= *used {
+            return refused("the one-time password was used already: wait for the next");
+        }
+        *used = step;
+        Ok(())
+    }
+}
+
+/// Refuses requests without the token.
+pub(crate) async fn token(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    if api.secrets.knows(&request) {
+        return next.run(request).await;
+    }
+    let path = request.uri().path().to_owned();
+    let details = json!({ "path": path.chars().take(100).collect::<String>() });
+    api.shared.say(Severity::Warning, "token_refused", &details, api.clock.now());
+    let detail = "send the token: Authorization: Bearer …";
+    let mut response = Problem::new(StatusCode::UNAUTHORIZED, "token", detail).into_response();
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
+    response
+}
+
+/// Counts answers by path and status.
+pub(crate) async fn counted(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let path =
+        request.extensions().get::<MatchedPath>().map_or("other".to_owned(), |path| path.as_str().to_owned());
+    let response = next.run(request).await;
+    api.shared.metrics.answered(&path, response.status().as_u16());
+    response
+}

@@ -1,0 +1,137 @@
+//! The loop's HTTP API: what it shows, what it obeys, and the policy as a service.
+//!
+//! Everything but `/health`, `/ready` and `/openapi.json` needs the bearer token. Pausing and killing need no more; what lets it trade
+//! again, by another policy or past a limit needs a one-time password (TOTP, RFC 6238) too, each good once. Errors are RFC 9457 problems.
+
+mod commands;
+mod decide;
+mod guard;
+mod problem;
+mod stream;
+mod views;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use cambist_core::clock::Clock;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::error::LiveError;
+use crate::shared::Shared;
+
+pub use guard::{MayTrade, Secrets, secret_of};
+
+/// Bytes of the largest body.
+const LARGEST_BODY: usize = 256 * 1024;
+
+/// What every request sees.
+pub struct Api {
+    /// The loop.
+    pub shared: Arc<Shared>,
+    /// Who may ask for what.
+    pub secrets: Secrets,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    decider: decide::Decider,
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Cambist live", description = "A policy at work: what it shows, what it obeys, and the policy as a service."),
+    modifiers(&Bearer)
+)]
+struct Document;
+
+struct Bearer;
+
+impl utoipa::Modify for Bearer {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let components = openapi.components.get_or_insert_with(Default::default);
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        components.add_security_scheme("token", SecurityScheme::Http(scheme));
+    }
+}
+
+fn router(api: &Arc<Api>) -> axum::Router {
+    let open = OpenApiRouter::new().routes(routes!(views::health)).routes(routes!(views::ready));
+    let kept = OpenApiRouter::new()
+        .routes(routes!(views::status))
+        .routes(routes!(views::account))
+        .routes(routes!(views::positions))
+        .routes(routes!(views::orders))
+        .routes(routes!(views::decisions))
+        .routes(routes!(views::fills))
+        .routes(routes!(views::policy))
+        .routes(routes!(views::limits))
+        .routes(routes!(views::drift))
+        .routes(routes!(views::metrics))
+        .routes(routes!(stream::events))
+        .routes(routes!(decide::decide))
+        .routes(routes!(commands::heartbeat))
+        .routes(routes!(commands::pause))
+        .routes(routes!(commands::kill))
+        .routes(routes!(commands::resume))
+        .routes(routes!(commands::adopt))
+        .routes(routes!(commands::swap))
+        .routes(routes!(commands::rollback))
+        .routes(routes!(commands::limit))
+        .route_layer(from_fn_with_state(Arc::clone(api), guard::token));
+    let (router, document) =
+        OpenApiRouter::with_openapi(Document::openapi()).merge(open).merge(kept).split_for_parts();
+    let document = Arc::new(document);
+    router
+        .route(
+            "/openapi.json",
+            axum::routing::get(move || async move { axum::Json(document.as_ref().clone()) }),
+        )
+        .fallback(problem::no_such_path)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .layer(from_fn_with_state(Arc::clone(api), guard::counted))
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .with_state(Arc::clone(api))
+}
+
+/// A server that answers until it is dropped.
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Serves the API of `shared` at `listen`.
+///
+/// # Errors
+/// When nobody can listen there.
+pub fn serve(
+    shared: Arc<Shared>,
+    secrets: Secrets,
+    clock: Arc<dyn Clock>,
+    listen: &str,
+) -> Result<Server, LiveError> {
+    let failed = |error: std::io::Error| LiveError::Config(format!("cannot listen at {listen}: {error}"));
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(failed)?;
+    let listener = runtime.block_on(tokio::net::TcpListener::bind(listen)).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    shared.heartbeat(clock.elapsed());
+    let decider = decide::Decider::default();
+    let router = router(&Arc::new(Api { shared, secrets, clock, decider }));
+    runtime.spawn(async move {
+        // Ends with the runtime.
+        let _ = axum::serve(listener, router).await;
+    });
+    Ok(Server { address, runtime: Some(runtime) })
+}

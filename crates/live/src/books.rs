@@ -1,0 +1,122 @@
+//! What we believe of the account, from its first snapshot and its deals; held against what the broker says.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use cambist_bridge::{DealRecord, OrderId};
+use cambist_execution::Instrument;
+
+use crate::words::{Finding, Snapshot};
+
+/// Money may differ by as much: brokers round every deal to a cent.
+const CENT: f64 = 0.01;
+/// Deals and orders that are remembered, to know one that is told again.
+const REMEMBERED: usize = 4096;
+/// `DEAL_TYPE_BALANCE`.
+const BALANCE: u32 = 2;
+/// The low bits of `magic` hold the id.
+const ID_BITS: u64 = (1 << 48) - 1;
+
+/// Our books.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Books {
+    symbol: String,
+    balance: f64,
+    steps: i64,
+    seen: BTreeSet<u64>,
+    /// Orders of ours, the last ones.
+    sent: VecDeque<OrderId>,
+}
+
+impl Books {
+    /// Those of an account that was found like `baseline`.
+    #[must_use]
+    pub fn new(symbol: &str, baseline: &Snapshot) -> Self {
+        let mut books = Self {
+            symbol: symbol.to_owned(),
+            balance: 0.0,
+            steps: 0,
+            seen: BTreeSet::new(),
+            sent: VecDeque::new(),
+        };
+        books.adopt(baseline);
+        books
+    }
+
+    /// Takes over what the broker says.
+    pub fn adopt(&mut self, snapshot: &Snapshot) {
+        (self.balance, self.steps) = (snapshot.balance, snapshot.steps());
+        snapshot.deals.iter().for_each(|deal| self.remember(deal.ticket));
+    }
+
+    /// Notes that `id` may be at the broker.
+    pub fn note_order(&mut self, id: OrderId) {
+        if self.sent.len() == REMEMBERED {
+            self.sent.pop_front();
+        }
+        self.sent.push_back(id);
+    }
+
+    /// What our books say: balance, and signed lot steps.
+    #[must_use]
+    pub fn standing(&self) -> (f64, i64) {
+        (self.balance, self.steps)
+    }
+
+    fn remember(&mut self, deal: u64) {
+        self.seen.insert(deal);
+        if self.seen.len() > REMEMBERED {
+            self.seen.pop_first();
+        }
+    }
+
+    /// Books what is new in `snapshot`, and says what it was and where the broker disagrees. Positions are not compared while something
+    /// is `in_play`: they may lag behind deals.
+    pub fn reconcile(&mut self, snapshot: &Snapshot, instrument: &Instrument, in_play: bool) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let oldest = self.seen.first().copied().filter(|_| self.seen.len() >= REMEMBERED);
+        for deal in &snapshot.deals {
+            // What is older than all that is remembered was booked long ago.
+            if self.seen.contains(&deal.ticket) || oldest.is_some_and(|oldest| deal.ticket < oldest) {
+                continue;
+            }
+            self.remember(deal.ticket);
+            findings.push(self.book(deal, instrument));
+        }
+        let (books, broker) = (self.steps, snapshot.steps());
+        if books != broker && !in_play {
+            findings.push(Finding::Position { books, broker });
+        }
+        let (books, broker) = (self.balance, snapshot.balance);
+        let within = (books - broker).abs() <= CENT + 1e-9 * broker.abs();
+        if !within && !in_play {
+            findings.push(Finding::Balance { books, broker });
+        }
+        if within {
+            // Cents that rounding leaves over do not add up.
+            self.balance = broker;
+        }
+        findings
+    }
+
+    fn book(&mut self, deal: &DealRecord, instrument: &Instrument) -> Finding {
+        let amount = deal.profit + deal.commission + deal.swap + deal.fee;
+        self.balance += amount;
+        if deal.kind == BALANCE {
+            return Finding::Deposit { amount };
+        }
+        if deal.kind > 1 || deal.symbol != self.symbol {
+            return Finding::Other { deal: deal.ticket, amount };
+        }
+        let lots = (deal.volume / instrument.lots.step).round() as i64;
+        let steps = if deal.kind == 0 { lots } else { -lots };
+        self.steps += steps;
+        let (price, bits) = (deal.price, deal.magic & ID_BITS);
+        let own = self.sent.iter().rev().find(|id| id.bits() == bits).copied();
+        match (deal.reason, own) {
+            (4 | 5, _) => Finding::Stopped { steps, price },
+            (6, _) => Finding::StoppedOut { steps, price },
+            (_, Some(id)) => Finding::Fill { id, steps, price },
+            _ => Finding::Manual { deal: deal.ticket, steps },
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What an operator writes down of a live loop: limits, alerts, the bridge. Nothing in it has a default that costs money.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::alert::Webhook;
+use crate::error::LiveError;
+use crate::rules::Rules;
+use crate::shared::Severity;
+
+/// The file of `cambist serve --config`.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LiveConfig {
+    /// The loop's own limits.
+    pub limits: Rules,
+    /// The operator.
+    pub operator: OperatorConfig,
+    /// Alerts.
+    pub alerts: Option<AlertConfig>,
+    /// The bridge, for live trading.
+    pub bridge: Option<BridgeConfig>,
+}
+
+/// `[operator]`.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OperatorConfig {
+    /// Seconds without `POST /heartbeat` after which the loop kills itself; none for no such switch.
+    pub silence_s: Option<u64>,
+}
+
+/// `[alerts]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlertConfig {
+    /// Takes a POST of the event as JSON.
+    pub url: String,
+    /// `info`, `warning` or `critical`.
+    pub from: String,
+    /// Seconds in which the same kind of event is told once.
+    pub cool_down_s: u64,
+}
+
+/// `[bridge]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BridgeConfig {
+    /// Where it listens.
+    pub url: String,
+    /// File of its token.
+    pub token_file: PathBuf,
+    /// The broker's name of the instrument.
+    pub symbol: String,
+}
+
+impl LiveConfig {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// When it cannot be read, has a field that is unknown, or a limit that makes no sense.
+    pub fn read(path: &Path) -> Result<Self, LiveError> {
+        let failed = |reason: String| LiveError::Config(format!("{}: {reason}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+        let config: Self = toml::from_str(&text).map_err(|error| failed(error.to_string()))?;
+        if let Some(fault) = config.limits.fault() {
+            return Err(failed(fault));
+        }
+        config.webhook().map_err(failed)?;
+        Ok(config)
+    }
+
+    /// Where alerts go.
+    ///
+    /// # Errors
+    /// When the severity is none.
+    pub fn webhook(&self) -> Result<Option<Webhook>, String> {
+        let Some(AlertConfig { url, from, cool_down_s }) = &self.alerts else { return Ok(None) };
+        let from = match from.as_str() {
+            "info" => Severity::Info,
+            "warning" => Severity::Warning,
+            "critical" => Severity::Critical,
+            other => return Err(format!("alerts.from is '{other}'; it must be info, warning or critical")),
+        };
+        Ok(Some(Webhook { url: url.clone(), from, cool_down: Duration::from_secs(*cool_down_s) }))
+    }
+}

@@ -1,0 +1,207 @@
+//! An account behind the bridge to MetaTrader 5, as source and broker of a live loop.
+//!
+//! A bar's close is seen with the first tick of the next one, so the account is read at that open, and counted at the close of the bar.
+//! The lease is renewed as the loop turns; one that is lost stops trading.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cambist_bridge::{Action, BarRecord, Client, Order, OrderId, Outcome, PositionRecord, Side as Way};
+use cambist_core::clock::Clock;
+use cambist_core::{Bar, Side, UnixNanos, VolumeKind};
+use cambist_execution::Holding;
+
+use crate::deployment::Deployment;
+use crate::error::LiveError;
+use crate::port::{Broker, Feed};
+use crate::words::{Intent, Snapshot};
+
+/// How often the lease is renewed.
+const BEAT: Duration = Duration::from_secs(2);
+/// Points an order may slip on brokers that execute by request.
+const DEVIATION: u32 = 100;
+
+/// An account behind a bridge.
+pub struct Mt5 {
+    client: Client,
+    clock: Arc<dyn Clock>,
+    deployment: Arc<Deployment>,
+    symbol: String,
+    timeframe: String,
+    account: u64,
+    lease: u64,
+    beat: Duration,
+}
+
+/// MetaTrader's name of a timeframe.
+#[must_use]
+pub fn timeframe_of(seconds: u32) -> Option<String> {
+    match seconds {
+        s if s % 604_800 == 0 => (s == 604_800).then(|| "W1".to_owned()),
+        s if s % 86_400 == 0 => (s == 86_400).then(|| "D1".to_owned()),
+        s if s % 3600 == 0 => Some(format!("H{}", s / 3600)),
+        s if s % 60 == 0 => Some(format!("M{}", s / 60)),
+        _ => None,
+    }
+}
+
+impl Mt5 {
+    /// Takes the lease of account `account`, to trade `symbol` by `deployment` as `holder`.
+    ///
+    /// # Errors
+    /// When the bridge cannot be read, is logged in elsewhere, or another process holds the lease.
+    pub fn open(
+        mut client: Client,
+        deployment: Arc<Deployment>,
+        symbol: &str,
+        account: u64,
+        holder: &str,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, LiveError> {
+        let seconds = deployment.timeframe.seconds();
+        let timeframe = timeframe_of(seconds).ok_or_else(|| {
+            LiveError::Config(format!("MetaTrader has no bars of {}", deployment.timeframe))
+        })?;
+        let found = client.account()?.login;
+        if found != account {
+            let (wanted, found) = (account.to_string(), found.to_string());
+            return Err(LiveError::OtherJournal { field: "account", wanted, found });
+        }
+        let lease = client.take_lease(holder, None)?.token;
+        let beat = clock.elapsed();
+        Ok(Self { client, clock, deployment, symbol: symbol.to_owned(), timeframe, account, lease, beat })
+    }
+
+    /// Ends in good order: the bridge's dead-man's switch stays where it is.
+    ///
+    /// # Errors
+    /// When the lease was lost.
+    pub fn close(&mut self) -> Result<(), LiveError> {
+        Ok(self.client.let_lease_go(self.lease)?)
+    }
+
+    fn bar(&self, record: &BarRecord) -> Bar {
+        let volume = match self.deployment.terms.volume_kind {
+            VolumeKind::Real => record.real_volume as f64,
+            VolumeKind::Tick => record.tick_volume as f64,
+            VolumeKind::None => 0.0,
+        };
+        Bar {
+            open_time: UnixNanos::from_millis(record.time_ms),
+            open: record.open,
+            high: record.high,
+            low: record.low,
+            close: record.close,
+            volume,
+            spread: record.spread as f64 * self.deployment.listing().instrument.tick_size,
+            coverage: 1.0,
+        }
+    }
+
+    fn closed(&mut self, count: usize) -> Result<Vec<Bar>, LiveError> {
+        // One more: the last is not over.
+        let count = u32::try_from(count + 1).unwrap_or(50_000).min(50_000);
+        let records = self.client.bars(&self.symbol, &self.timeframe, count)?;
+        Ok(records.iter().filter(|record| record.complete).map(|record| self.bar(record)).collect())
+    }
+
+    fn holding(&self, held: &PositionRecord) -> Holding {
+        let instrument = &self.deployment.listing().instrument;
+        let steps = (held.volume / instrument.lots.step).round() as i64;
+        let level = |price: f64| (price > 0.0).then(|| instrument.nearest_tick(price));
+        let ticks = held.price_open / instrument.tick_size;
+        // A whole number of ticks, but for the noise of decimal fractions.
+        let entry = if (ticks - ticks.round()).abs() < 1e-6 { ticks.round() } else { ticks };
+        let steps = if held.kind == 0 { steps } else { -steps };
+        Holding::told(held.ticket, steps, entry, [level(held.sl), level(held.tp)], held.swap)
+    }
+}
+
+impl Feed for Mt5 {
+    fn history(&mut self, count: usize) -> Result<Vec<Bar>, LiveError> {
+        let mut bars = self.closed(count)?;
+        bars.drain(..bars.len().saturating_sub(count));
+        Ok(bars)
+    }
+
+    fn bars(&mut self, close: UnixNanos, patience: Duration) -> Result<Option<Vec<Bar>>, LiveError> {
+        let bar = self.deployment.timeframe.nanos();
+        let missing = ((self.clock.now().0 - close.0) / bar).clamp(1, 40_000);
+        let mut bars = self.closed(missing as usize + 1)?;
+        bars.retain(|own| own.open_time.0 + bar > close.0);
+        if bars.is_empty() {
+            std::thread::sleep(patience);
+        }
+        Ok(Some(bars))
+    }
+
+    fn now(&self) -> UnixNanos {
+        self.clock.now()
+    }
+}
+
+impl Broker for Mt5 {
+    fn account(&self) -> (u64, String) {
+        (self.account, self.symbol.clone())
+    }
+
+    fn snapshot(&mut self, since: UnixNanos) -> Result<Snapshot, LiveError> {
+        let health = self.client.health()?;
+        // Deals first: a position that is newer than they are is found, not missed.
+        let deals = self.client.deals(since)?;
+        let (account, positions) = (self.client.account()?, self.client.positions()?);
+        let symbol = self.client.symbol(&self.symbol)?;
+        if account.login != self.account {
+            let (wanted, found) = (self.account.to_string(), account.login.to_string());
+            return Err(LiveError::OtherJournal { field: "account", wanted, found });
+        }
+        let instrument = &self.deployment.listing().instrument;
+        let own = positions.iter().filter(|held| held.symbol == self.symbol);
+        let mut holdings: Vec<Holding> = own.map(|held| self.holding(held)).collect();
+        holdings.sort_by_key(|held| held.id);
+        let worth = symbol.trade_tick_value / instrument.tick_value;
+        Ok(Snapshot {
+            at: self.clock.now(),
+            balance: account.balance,
+            holdings,
+            mark: None,
+            rate: if worth > 0.0 { worth } else { 1.0 },
+            quote: [symbol.bid, symbol.ask].map(|price| (price / instrument.tick_size * 1e6).round() / 1e6),
+            under_way: 0,
+            deals,
+            shut: (!health.trading).then(|| format!("the bridge has paused: {}", health.paused.join("; "))),
+        })
+    }
+
+    fn send(&mut self, intent: &Intent) -> Result<Outcome, LiveError> {
+        let instrument = &self.deployment.listing().instrument;
+        let price = |ticks: i64| instrument.written_price(ticks);
+        let volume = instrument.written_lots(intent.steps);
+        let action = match intent.closes {
+            Some(position) => Action::Close { position, volume: Some(volume), deviation_points: DEVIATION },
+            None => Action::Market {
+                side: if intent.side == Side::Buy { Way::Buy } else { Way::Sell },
+                volume,
+                stop_loss: intent.stop_loss.map(price),
+                take_profit: intent.take_profit.map(price),
+                deviation_points: DEVIATION,
+            },
+        };
+        let order =
+            Order { id: intent.id, symbol: self.symbol.clone(), comment: "cambist".to_owned(), action };
+        Ok(self.client.order(self.lease, &order)?)
+    }
+
+    fn outcome(&mut self, id: OrderId) -> Result<Option<Outcome>, LiveError> {
+        Ok(self.client.outcome(id)?)
+    }
+
+    fn heartbeat(&mut self) -> Result<(), LiveError> {
+        let now = self.clock.elapsed();
+        if now.saturating_sub(self.beat) >= BEAT {
+            self.client.renew_lease(self.lease)?;
+            self.beat = now;
+        }
+        Ok(())
+    }
+}

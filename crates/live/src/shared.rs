@@ -1,0 +1,338 @@
+//! What the loop and those who watch it share: status, decisions, events, commands, metrics.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use cambist_bridge::Fill;
+use cambist_core::UnixNanos;
+use serde::Serialize;
+use tokio::sync::broadcast;
+
+use crate::alert::Alerts;
+use crate::deployment::Deployment;
+use crate::drift::Drift;
+use crate::engine::Engine;
+use crate::journal::Journal;
+use crate::metrics::Metrics;
+use crate::words::{Command, Decision, Intent, Snapshot};
+
+/// Decisions and fills that are kept for whoever asks.
+const KEPT: usize = 1440;
+/// Events a slow listener may lag behind.
+const LAG: usize = 1024;
+/// How long a command may take.
+const COMMAND: Duration = Duration::from_secs(30);
+
+/// How bad something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// In the course of things.
+    Info,
+    /// To be looked at.
+    Warning,
+    /// At once.
+    Critical,
+}
+
+/// A command, and where its answer goes.
+#[derive(Debug)]
+pub struct Asked {
+    /// What.
+    pub command: Command,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub why: String,
+    /// Where the answer goes.
+    pub answer: SyncSender<Result<(), String>>,
+}
+
+/// How the loop stands, as it is told.
+#[derive(Debug, Clone, PartialEq, Serialize, Default)]
+pub struct Status {
+    /// Paper or live.
+    pub mode: String,
+    /// Number of the account.
+    pub account: u64,
+    /// The broker's name of the instrument.
+    pub symbol: String,
+    /// Hash of the artefact that decides.
+    pub artefact: String,
+    /// Now, by the loop's clock.
+    pub now: String,
+    /// The close of the last bar.
+    pub close: String,
+    /// What may be done.
+    pub standing: serde_json::Value,
+    /// Orders of which not all is known.
+    pub unresolved: Vec<String>,
+    /// Our books: balance.
+    pub balance: f64,
+    /// Our books: signed lots.
+    pub lots: f64,
+    /// Equity at the last bar's close.
+    pub equity: f64,
+    /// Target of the last decision.
+    pub target: f64,
+    /// Records of the journal.
+    pub records: i64,
+    /// Hash of the last record.
+    pub head: String,
+    /// Whether a bar has been decided on.
+    pub ready: bool,
+}
+
+/// What a fill came to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Quality {
+    /// Order.
+    pub id: String,
+    /// When the bar closed.
+    pub close: String,
+    /// Signed lot steps.
+    pub steps: i64,
+    /// Mid price the decision reckoned with.
+    pub decision: f64,
+    /// What the quote promised when the order was sent: ask for a purchase, bid for a sale.
+    pub arrival: f64,
+    /// What was paid or received.
+    pub fill: f64,
+    /// Fill against arrival, in ticks; positive costs.
+    pub slippage_ticks: f64,
+}
+
+/// Shared state.
+pub struct Shared {
+    status: RwLock<Status>,
+    account: RwLock<Option<Snapshot>>,
+    decisions: Mutex<VecDeque<Decision>>,
+    fills: Mutex<VecDeque<Quality>>,
+    deployment: RwLock<Arc<Deployment>>,
+    previous: RwLock<Option<Arc<Deployment>>>,
+    rules: RwLock<serde_json::Value>,
+    events: broadcast::Sender<String>,
+    commands: Sender<Asked>,
+    inbox: Mutex<Receiver<Asked>>,
+    /// When the operator was last heard of, in milliseconds of the machine's running clock.
+    heard: AtomicU64,
+    drift: Mutex<Drift>,
+    alerts: Alerts,
+    /// Counters.
+    pub metrics: Metrics,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn read<T: Clone>(lock: &RwLock<T>) -> T {
+    lock.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+fn set<T>(lock: &RwLock<T>, value: T) {
+    *lock.write().unwrap_or_else(PoisonError::into_inner) = value;
+}
+
+fn push<T>(queue: &Mutex<VecDeque<T>>, value: T) {
+    let mut queue = locked(queue);
+    if queue.len() == KEPT {
+        queue.pop_front();
+    }
+    queue.push_back(value);
+}
+
+impl Shared {
+    /// Of a loop that decides by `deployment`.
+    #[must_use]
+    pub fn new(deployment: Arc<Deployment>, alerts: Alerts) -> Arc<Self> {
+        let (commands, inbox) = channel();
+        let drift = Mutex::new(Drift::new(&deployment));
+        Arc::new(Self {
+            status: RwLock::default(),
+            account: RwLock::default(),
+            decisions: Mutex::default(),
+            fills: Mutex::default(),
+            deployment: RwLock::new(deployment),
+            previous: RwLock::default(),
+            rules: RwLock::default(),
+            events: broadcast::channel(LAG).0,
+            commands,
+            inbox: Mutex::new(inbox),
+            heard: AtomicU64::new(0),
+            drift,
+            alerts,
+            metrics: Metrics::default(),
+        })
+    }
+
+    /// How the loop stands.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        read(&self.status)
+    }
+
+    /// The account, as the broker last told it.
+    #[must_use]
+    pub fn account(&self) -> Option<Snapshot> {
+        read(&self.account)
+    }
+
+    /// The last `n` decisions, newest first.
+    #[must_use]
+    pub fn decisions(&self, n: usize) -> Vec<Decision> {
+        locked(&self.decisions).iter().rev().take(n).cloned().collect()
+    }
+
+    /// What the last fills came to, newest first.
+    #[must_use]
+    pub fn fills(&self, n: usize) -> Vec<Quality> {
+        locked(&self.fills).iter().rev().take(n).cloned().collect()
+    }
+
+    /// What decides.
+    #[must_use]
+    pub fn deployment(&self) -> Arc<Deployment> {
+        read(&self.deployment)
+    }
+
+    /// What decided before the last swap.
+    #[must_use]
+    pub fn previous(&self) -> Option<Arc<Deployment>> {
+        read(&self.previous)
+    }
+
+    /// The loop's own limits.
+    #[must_use]
+    pub fn rules(&self) -> serde_json::Value {
+        read(&self.rules)
+    }
+
+    /// Hears events from now on.
+    #[must_use]
+    pub fn listen(&self) -> broadcast::Receiver<String> {
+        self.events.subscribe()
+    }
+
+    /// How observations compare with training's, and what they come to.
+    #[must_use]
+    pub fn drift_report(&self) -> crate::drift::Report {
+        locked(&self.drift).report()
+    }
+
+    /// Asks the loop for something, and waits for what it says.
+    ///
+    /// # Errors
+    /// Why it is not done.
+    pub fn ask(&self, command: Command, by: &str, why: &str) -> Result<(), String> {
+        let (answer, heard) = sync_channel(1);
+        let asked = Asked { command, by: by.to_owned(), why: why.to_owned(), answer };
+        self.commands.send(asked).map_err(|_| "the loop has ended".to_owned())?;
+        heard.recv_timeout(COMMAND).map_err(|_| "the loop does not answer".to_owned())?
+    }
+
+    /// The operator is there.
+    pub fn heartbeat(&self, now: Duration) {
+        self.heard.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(crate) fn silent_for(&self, now: Duration) -> Duration {
+        now.saturating_sub(Duration::from_millis(self.heard.load(Ordering::Relaxed)))
+    }
+
+    pub(crate) fn asked(&self) -> Option<Asked> {
+        locked(&self.inbox).try_recv().ok()
+    }
+
+    pub(crate) fn deployed(&self, deployment: &Arc<Deployment>) {
+        let before = self.deployment();
+        set(&self.previous, Some(before));
+        *locked(&self.drift) = Drift::new(deployment);
+        set(&self.deployment, Arc::clone(deployment));
+    }
+
+    pub(crate) fn say(&self, severity: Severity, event: &str, details: &serde_json::Value, now: UnixNanos) {
+        let line = serde_json::json!({ "time": now.to_string(), "severity": severity, "event": event, "details": details });
+        // Nobody may be listening.
+        let _ = self.events.send(line.to_string());
+        self.alerts.raise(severity, event, &line);
+    }
+
+    pub(crate) fn drift(&self, observation: &[f32]) {
+        let left = locked(&self.drift).push(observation);
+        if let Some(what) = left {
+            self.metrics.drifted();
+            let details = serde_json::json!({ "what": what });
+            self.say(Severity::Warning, "drift", &details, UnixNanos(0));
+        }
+    }
+
+    pub(crate) fn filled(
+        &self,
+        intent: &Intent,
+        decision: &Decision,
+        account: &Snapshot,
+        fill: &Fill,
+        tick: f64,
+    ) {
+        let Some(price) = fill.price.filter(|_| fill.volume > 0.0) else { return };
+        let sign = intent.side.sign() as f64;
+        let arrival = account.quote[usize::from(sign > 0.0)] * tick;
+        let slippage_ticks = sign * (price - arrival) / tick;
+        self.metrics.slipped(slippage_ticks);
+        push(
+            &self.fills,
+            Quality {
+                id: intent.id.to_string(),
+                close: decision.close.to_string(),
+                steps: intent.signed(),
+                decision: decision.price,
+                arrival,
+                fill: price,
+                slippage_ticks,
+            },
+        );
+    }
+
+    pub(crate) fn publish(
+        &self,
+        engine: &Engine,
+        journal: &Journal,
+        now: UnixNanos,
+        account: Option<&Snapshot>,
+        decision: Option<Decision>,
+    ) {
+        let before = self.status();
+        let (opened, deployment) = (engine.opened(), engine.deployment());
+        let (balance, steps) = engine.books();
+        let status = Status {
+            mode: opened.mode.clone(),
+            account: opened.account,
+            symbol: opened.symbol.clone(),
+            artefact: deployment.hash.clone(),
+            now: now.to_string(),
+            close: engine.close().to_string(),
+            standing: serde_json::to_value(engine.standing()).unwrap_or_default(),
+            unresolved: engine.unresolved().map(|id| id.to_string()).collect(),
+            balance,
+            lots: steps as f64 / deployment.terms.tickets.steps_per_lot,
+            equity: decision.as_ref().map_or(before.equity, |d| d.equity),
+            target: decision.as_ref().map_or(before.target, |d| d.target),
+            records: journal.n_records(),
+            head: journal.head(),
+            ready: before.ready || decision.is_some(),
+        };
+        self.metrics.stands(&status, engine.standing().held_by().is_some(), engine.close().seconds());
+        set(&self.status, status);
+        set(&self.rules, serde_json::json!({ "own": engine.rules(), "artefact": deployment.terms.gate }));
+        if let Some(account) = account {
+            set(&self.account, Some(account.clone()));
+        }
+        if let Some(decision) = decision {
+            push(&self.decisions, decision);
+        }
+    }
+}
