@@ -12,7 +12,7 @@ use cambist_lab::Promotions;
 use cambist_lab::live::{Pace, Paper, PaperRequest};
 use cambist_lab::signing::PublicKey;
 use cambist_live::api::{self, MayTrade, Secrets, secret_of};
-use cambist_live::{Alerts, Deployment, LiveConfig, LiveError, Mt5, Session, Settings, Shared, Venue};
+use cambist_live::{Alerts, Deployment, LiveConfig, LiveError, Mt5, Seat, Session, Settings, Shared, Venue};
 
 use crate::args::{MachineArgs, ServeArgs};
 use crate::{output, progress};
@@ -36,10 +36,16 @@ pub(crate) fn run(args: &ServeArgs, machine: &MachineArgs) -> anyhow::Result<()>
         let bridge = config.bridge.context("--live needs the section [bridge] in --config")?;
         let token = secret_of(&bridge.token_file)?;
         let client = Client::new(BridgeSettings::new(bridge.url.clone(), token), Arc::clone(&clock))?;
-        let account = args.account.context("--live needs --account")?;
-        let holder = format!("cambist serve {}", args.state.display());
-        let venue =
-            Mt5::open(client, Arc::clone(&deployment), &bridge.symbol, account, &holder, Arc::clone(&clock))?;
+        std::fs::create_dir_all(&args.state).with_context(|| format!("cannot make {}", args.state.display()))?;
+        let seat = Seat {
+            symbol: bridge.symbol.clone(),
+            account: args.account.context("--live needs --account")?,
+            holder: format!("cambist serve {}", args.state.display()),
+            lease_file: args.state.join("lease"),
+            poll: Duration::from_millis(bridge.poll_ms),
+            absent_after: Duration::from_secs(bridge.absent_after_s),
+        };
+        let venue = Mt5::open(client, Arc::clone(&deployment), seat, Arc::clone(&clock))?;
         return turn(args, settings, deployment, venue, shared, clock, may_trade).map(drop);
     }
     anyhow::ensure!(

@@ -9,6 +9,8 @@ use crate::words::{Finding, Snapshot};
 
 /// Money may differ by as much: brokers round every deal to a cent.
 const CENT: f64 = 0.01;
+/// Looks at which books and broker must differ, one after the other, before they disagree.
+pub const PATIENCE: u32 = 3;
 /// Deals and orders that are remembered, to know one that is told again.
 const REMEMBERED: usize = 4096;
 /// `DEAL_TYPE_BALANCE`.
@@ -23,6 +25,8 @@ pub struct Books {
     balance: f64,
     steps: i64,
     seen: BTreeSet<u64>,
+    /// Looks in a row at which books and broker differed.
+    differs: u32,
     /// Orders of ours, the last ones.
     sent: VecDeque<OrderId>,
 }
@@ -36,6 +40,7 @@ impl Books {
             balance: 0.0,
             steps: 0,
             seen: BTreeSet::new(),
+            differs: 0,
             sent: VecDeque::new(),
         };
         books.adopt(baseline);
@@ -44,7 +49,7 @@ impl Books {
 
     /// Takes over what the broker says.
     pub fn adopt(&mut self, snapshot: &Snapshot) {
-        (self.balance, self.steps) = (snapshot.balance, snapshot.steps());
+        (self.balance, self.steps, self.differs) = (snapshot.balance, snapshot.steps(), 0);
         snapshot.deals.iter().for_each(|deal| self.remember(deal.ticket));
     }
 
@@ -54,6 +59,12 @@ impl Books {
             self.sent.pop_front();
         }
         self.sent.push_back(id);
+    }
+
+    /// Whether they are what the broker said at the last look.
+    #[must_use]
+    pub fn are_settled(&self) -> bool {
+        self.differs == 0
     }
 
     /// What our books say: balance, and signed lot steps.
@@ -69,8 +80,9 @@ impl Books {
         }
     }
 
-    /// Books what is new in `snapshot`, and says what it was and where the broker disagrees. Positions are not compared while something
-    /// is `in_play`: they may lag behind deals.
+    /// Books what is new in `snapshot`, and says what it was and where the broker disagrees. Nothing is compared while something is
+    /// `in_play`; and deals, positions and balance may lag behind each other, so that a difference is told when it has been there for
+    /// [`PATIENCE`] looks.
     pub fn reconcile(&mut self, snapshot: &Snapshot, instrument: &Instrument, in_play: bool) -> Vec<Finding> {
         let mut findings = Vec::new();
         let oldest = self.seen.first().copied().filter(|_| self.seen.len() >= REMEMBERED);
@@ -82,18 +94,22 @@ impl Books {
             self.remember(deal.ticket);
             findings.push(self.book(deal, instrument));
         }
-        let (books, broker) = (self.steps, snapshot.steps());
-        if books != broker && !in_play {
-            findings.push(Finding::Position { books, broker });
+        let (steps, found) = (self.steps, snapshot.steps());
+        let (balance, told) = (self.balance, snapshot.balance);
+        let within = (balance - told).abs() <= CENT + 1e-9 * told.abs();
+        let same = steps == found && within;
+        self.differs = if same || in_play { 0 } else { self.differs + 1 };
+        if self.differs >= PATIENCE {
+            if steps != found {
+                findings.push(Finding::Position { books: steps, broker: found });
+            }
+            if !within {
+                findings.push(Finding::Balance { books: balance, broker: told });
+            }
         }
-        let (books, broker) = (self.balance, snapshot.balance);
-        let within = (books - broker).abs() <= CENT + 1e-9 * broker.abs();
-        if !within && !in_play {
-            findings.push(Finding::Balance { books, broker });
-        }
-        if within {
+        if same {
             // Cents that rounding leaves over do not add up.
-            self.balance = broker;
+            self.balance = told;
         }
         findings
     }

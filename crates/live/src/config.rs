@@ -54,6 +54,20 @@ pub struct BridgeConfig {
     pub token_file: PathBuf,
     /// The broker's name of the instrument.
     pub symbol: String,
+    /// Milliseconds between two looks for a bar.
+    #[serde(default = "quarter")]
+    pub poll_ms: u64,
+    /// Seconds after which an order of which the bridge has never heard cannot come in any more: it refuses what waited for ten.
+    #[serde(default = "twelve")]
+    pub absent_after_s: u64,
+}
+
+fn quarter() -> u64 {
+    250
+}
+
+fn twelve() -> u64 {
+    12
 }
 
 impl LiveConfig {

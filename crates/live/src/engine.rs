@@ -75,7 +75,11 @@ pub struct Engine {
     pending: BTreeMap<OrderId, Pending>,
     held: f64,
     close: UnixNanos,
+    /// The close at which books and broker last agreed, with nothing in play.
+    settled: UnixNanos,
     sequence: u32,
+    /// Looks at the account so far.
+    n_looks: u64,
     /// The last bars, to warm up another policy.
     bars: std::collections::VecDeque<Bar>,
     n_kept: usize,
@@ -112,6 +116,8 @@ impl Engine {
             pending: BTreeMap::new(),
             held: 0.0,
             close: UnixNanos(0),
+            settled: UnixNanos(0),
+            n_looks: 0,
             sequence: 0,
             bars: std::collections::VecDeque::new(),
             n_kept: deployment.look_back()? + 1,
@@ -179,6 +185,12 @@ impl Engine {
         bars.iter().filter(own).map(|bar| bar.open_time).collect()
     }
 
+    /// The close at which books and broker last agreed: deals since are not all known.
+    #[must_use]
+    pub fn settled(&self) -> UnixNanos {
+        self.settled
+    }
+
     /// Bars that warm up what decides.
     #[must_use]
     pub fn look_back(&self) -> usize {
@@ -236,6 +248,9 @@ impl Engine {
         if self.bars.len() > self.n_kept {
             self.bars.pop_front();
         }
+        if self.n_looks == 0 {
+            self.settled = close;
+        }
         (self.close, self.sequence) = (close, 0);
         Ok(())
     }
@@ -259,10 +274,14 @@ impl Engine {
 
     /// Compares the books with the broker's.
     fn look(&mut self, at: UnixNanos, account: &Snapshot) -> Vec<Finding> {
+        self.n_looks += 1;
         let in_play = !self.pending.is_empty() || account.under_way != 0;
         let instrument = &self.mind.deployment.listing().instrument;
         let mut findings = self.books.reconcile(account, instrument, in_play);
         findings.extend(self.standing.stop_missing(at, account, self.rules.stop_grace));
+        if self.books.are_settled() && !in_play {
+            self.settled = self.close;
+        }
         if let Some(finding) = findings.iter().find(|finding| finding.disagrees()) {
             self.standing.disagree(&format!("{finding:?}"));
         }
@@ -401,6 +420,9 @@ impl Engine {
         if let Some(why) = &account.shut {
             return Err(why.clone());
         }
+        if !self.books.are_settled() {
+            return Err("deals, positions and balance do not agree yet: looked at again at the next bar".to_owned());
+        }
         let age = (at.0 - self.close.0) as f64 * 1e-9;
         if let Some(limit) = self.rules.stale_after.filter(|limit| age > *limit) {
             return Err(format!("the bar closed {age:.1} seconds ago; limits.stale_after is {limit}"));
@@ -485,7 +507,7 @@ impl Engine {
         (findings, intents)
     }
 
-    /// Hears what became of an order.
+    /// Hears what became of an order. 
     pub fn outcome(&mut self, id: OrderId, outcome: &Outcome) {
         let Some(pending) = self.pending.get(&id).copied() else { return };
         match outcome {

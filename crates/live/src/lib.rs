@@ -35,7 +35,7 @@ pub use engine::{Difference, Engine};
 pub use error::LiveError;
 pub use journal::{Journal, Kept};
 pub use market::{Market, Seen};
-pub use mt5::Mt5;
+pub use mt5::{Mt5, Seat};
 pub use operator::Operator;
 pub use port::{Broker, Feed, Venue};
 pub use preflight::{Check, preflight};

@@ -3,13 +3,15 @@
 //! A bar's close is seen with the first tick of the next one, so the account is read at that open, and counted at the close of the bar.
 //! The lease is renewed as the loop turns; one that is lost stops trading.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cambist_bridge::{Action, BarRecord, Client, Order, OrderId, Outcome, PositionRecord, Side as Way};
+use cambist_bridge::{Action, BarRecord, BridgeError, Client, Order, OrderId, Outcome, PositionRecord, Side as Way};
 use cambist_core::clock::Clock;
 use cambist_core::{Bar, Side, UnixNanos, VolumeKind};
 use cambist_execution::Holding;
+use cambist_store::write_atomic;
 
 use crate::deployment::Deployment;
 use crate::error::LiveError;
@@ -21,14 +23,30 @@ const BEAT: Duration = Duration::from_secs(2);
 /// Points an order may slip on brokers that execute by request.
 const DEVIATION: u32 = 100;
 
+/// Who asks a bridge for what.
+#[derive(Debug, Clone)]
+pub struct Seat {
+    /// The broker's name of the instrument.
+    pub symbol: String,
+    /// Number of the account.
+    pub account: u64,
+    /// Who the bridge says holds the lease.
+    pub holder: String,
+    /// File of the lease, so that a process that begins again takes its own.
+    pub lease_file: PathBuf,
+    /// How often a bar is asked for.
+    pub poll: Duration,
+    /// How long after it left an order of which the bridge has never heard may still come in.
+    pub absent_after: Duration,
+}
+
 /// An account behind a bridge.
 pub struct Mt5 {
     client: Client,
     clock: Arc<dyn Clock>,
     deployment: Arc<Deployment>,
-    symbol: String,
+    seat: Seat,
     timeframe: String,
-    account: u64,
     lease: u64,
     beat: Duration,
 }
@@ -46,30 +64,37 @@ pub fn timeframe_of(seconds: u32) -> Option<String> {
 }
 
 impl Mt5 {
-    /// Takes the lease of account `account`, to trade `symbol` by `deployment` as `holder`.
+    /// Takes the lease of the account of `seat`, to trade by `deployment`.
     ///
     /// # Errors
     /// When the bridge cannot be read, is logged in elsewhere, or another process holds the lease.
     pub fn open(
         mut client: Client,
         deployment: Arc<Deployment>,
-        symbol: &str,
-        account: u64,
-        holder: &str,
+        seat: Seat,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, LiveError> {
         let seconds = deployment.timeframe.seconds();
-        let timeframe = timeframe_of(seconds).ok_or_else(|| {
-            LiveError::Config(format!("MetaTrader has no bars of {}", deployment.timeframe))
-        })?;
+        let timeframe = timeframe_of(seconds)
+            .ok_or_else(|| LiveError::Config(format!("MetaTrader has no bars of {}", deployment.timeframe)))?;
         let found = client.account()?.login;
-        if found != account {
-            let (wanted, found) = (account.to_string(), found.to_string());
+        if found != seat.account {
+            let (wanted, found) = (seat.account.to_string(), found.to_string());
             return Err(LiveError::OtherJournal { field: "account", wanted, found });
         }
-        let lease = client.take_lease(holder, None)?.token;
+        let previous = std::fs::read_to_string(&seat.lease_file).ok().and_then(|text| text.trim().parse().ok());
         let beat = clock.elapsed();
-        Ok(Self { client, clock, deployment, symbol: symbol.to_owned(), timeframe, account, lease, beat })
+        let mut own = Self { client, clock, deployment, seat, timeframe, lease: 0, beat };
+        own.take_lease(previous)?;
+        Ok(own)
+    }
+
+    /// Takes the lease; `previous` is one of our own that may not have ended.
+    fn take_lease(&mut self, previous: Option<u64>) -> Result<(), LiveError> {
+        self.lease = self.client.take_lease(&self.seat.holder, previous)?.token;
+        let text = format!("{}\n", self.lease);
+        write_atomic(&self.seat.lease_file, |file| std::io::Write::write_all(file, text.as_bytes()))?;
+        Ok(())
     }
 
     /// Ends in good order: the bridge's dead-man's switch stays where it is.
@@ -101,7 +126,7 @@ impl Mt5 {
     fn closed(&mut self, count: usize) -> Result<Vec<Bar>, LiveError> {
         // One more: the last is not over.
         let count = u32::try_from(count + 1).unwrap_or(50_000).min(50_000);
-        let records = self.client.bars(&self.symbol, &self.timeframe, count)?;
+        let records = self.client.bars(&self.seat.symbol, &self.timeframe, count)?;
         Ok(records.iter().filter(|record| record.complete).map(|record| self.bar(record)).collect())
     }
 
@@ -130,7 +155,7 @@ impl Feed for Mt5 {
         let mut bars = self.closed(missing as usize + 1)?;
         bars.retain(|own| own.open_time.0 + bar > close.0);
         if bars.is_empty() {
-            std::thread::sleep(patience);
+            std::thread::sleep(patience.min(self.seat.poll));
         }
         Ok(Some(bars))
     }
@@ -142,7 +167,7 @@ impl Feed for Mt5 {
 
 impl Broker for Mt5 {
     fn account(&self) -> (u64, String) {
-        (self.account, self.symbol.clone())
+        (self.seat.account, self.seat.symbol.clone())
     }
 
     fn snapshot(&mut self, since: UnixNanos) -> Result<Snapshot, LiveError> {
@@ -150,13 +175,13 @@ impl Broker for Mt5 {
         // Deals first: a position that is newer than they are is found, not missed.
         let deals = self.client.deals(since)?;
         let (account, positions) = (self.client.account()?, self.client.positions()?);
-        let symbol = self.client.symbol(&self.symbol)?;
-        if account.login != self.account {
-            let (wanted, found) = (self.account.to_string(), account.login.to_string());
+        let symbol = self.client.symbol(&self.seat.symbol)?;
+        if account.login != self.seat.account {
+            let (wanted, found) = (self.seat.account.to_string(), account.login.to_string());
             return Err(LiveError::OtherJournal { field: "account", wanted, found });
         }
         let instrument = &self.deployment.listing().instrument;
-        let own = positions.iter().filter(|held| held.symbol == self.symbol);
+        let own = positions.iter().filter(|held| held.symbol == self.seat.symbol);
         let mut holdings: Vec<Holding> = own.map(|held| self.holding(held)).collect();
         holdings.sort_by_key(|held| held.id);
         let worth = symbol.trade_tick_value / instrument.tick_value;
@@ -188,7 +213,7 @@ impl Broker for Mt5 {
             },
         };
         let order =
-            Order { id: intent.id, symbol: self.symbol.clone(), comment: "cambist".to_owned(), action };
+            Order { id: intent.id, symbol: self.seat.symbol.clone(), comment: "cambist".to_owned(), action };
         Ok(self.client.order(self.lease, &order)?)
     }
 
@@ -198,10 +223,20 @@ impl Broker for Mt5 {
 
     fn heartbeat(&mut self) -> Result<(), LiveError> {
         let now = self.clock.elapsed();
-        if now.saturating_sub(self.beat) >= BEAT {
-            self.client.renew_lease(self.lease)?;
-            self.beat = now;
+        if now.saturating_sub(self.beat) < BEAT {
+            return Ok(());
         }
+        match self.client.renew_lease(self.lease) {
+            Ok(_) => {}
+            // It ended while nobody could renew it: it is ours again, unless somebody else has it.
+            Err(BridgeError::Problem { status: 409, .. }) => self.take_lease(Some(self.lease))?,
+            Err(error) => return Err(error.into()),
+        }
+        self.beat = now;
         Ok(())
+    }
+
+    fn absent_after(&self) -> Duration {
+        self.seat.absent_after
     }
 }

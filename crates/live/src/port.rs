@@ -49,6 +49,9 @@ pub trait Broker {
     /// When nobody can tell now.
     fn outcome(&mut self, id: OrderId) -> Result<Option<Outcome>, LiveError>;
 
+    /// How long after it left an order of which the broker has never heard may still come in.
+    fn absent_after(&self) -> Duration;
+
     /// Says that the loop is alive.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //! A start verifies the journal, lives through it again, looks for what became of orders that were under way, and only then trades.
 //! What cannot be read now holds trading and is tried again; what cannot be written ends the loop.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,7 @@ use crate::words::{Command, Decision, Intent, Opened, Record, Snapshot};
 
 /// How long a turn waits for a bar before it looks around.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// Deals are asked for from so long before the last bar: the same one may be told again, none may be missed.
+/// Deals are asked for from so long before books and broker last agreed: the same one may be told again, none may be missed.
 const DEALS_BACK: i64 = 3_600_000_000_000;
 
 /// How a loop is run.
@@ -55,6 +56,8 @@ pub struct Session<V> {
     away: Option<String>,
     /// Failures of the source in a row.
     failures: u32,
+    /// Orders of which the broker has not heard, and since when it says so.
+    unheard: BTreeMap<OrderId, Duration>,
 }
 
 impl<V: Venue> Session<V> {
@@ -82,7 +85,7 @@ impl<V: Venue> Session<V> {
         let mut session = match engine {
             Some(engine) => {
                 let mut session =
-                    Self { engine, journal, venue, shared, clock, settings, away: None, failures: 0 };
+                    Self { engine, journal, venue, shared, clock, settings, away: None, failures: 0, unheard: BTreeMap::new() };
                 session.is_ours()?;
                 session.compare_history();
                 session
@@ -125,7 +128,7 @@ impl<V: Venue> Session<V> {
         bars.iter().try_for_each(|bar| engine.see(bar))?;
         journal.append(&Record::Opened(Box::new(opened)), &[])?;
         journal.append(&Record::History { n_bars: bars.len() }, &bars)?;
-        let mut session = Self { engine, journal, venue, shared, clock, settings, away: None, failures: 0 };
+        let mut session = Self { engine, journal, venue, shared, clock, settings, away: None, failures: 0, unheard: BTreeMap::new() };
         if bars.len() < needed {
             let what = format!(
                 "{} bars of history, {needed} are needed: entries wait until features are ready",
@@ -229,7 +232,7 @@ impl<V: Venue> Session<V> {
     }
 
     fn since(&self) -> UnixNanos {
-        UnixNanos(self.engine.close().0 - DEALS_BACK)
+        UnixNanos(self.engine.settled().0 - DEALS_BACK)
     }
 
     /// The source or the broker cannot be read: said once, tried again. What the journal says ends the loop.
@@ -282,16 +285,29 @@ impl<V: Venue> Session<V> {
             "id": decision.id, "close": decision.close.to_string(), "target": decision.target, "held": decision.held,
             "equity": decision.equity, "intents": decision.intents, "reason": decision.reason,
         }))?;
-        for intent in &decision.intents {
-            self.send(intent, Some((&decision, &account)))?;
-        }
+        self.send_all(&decision.intents, Some((&decision, &account)))?;
         self.shared.drift(&decision.observation);
         self.publish(Some(&account), Some(decision));
         Ok(())
     }
 
-    /// Sends an intent that is durable, and writes down what became of it.
-    fn send(&mut self, intent: &Intent, decided: Option<(&Decision, &Snapshot)>) -> Result<(), LiveError> {
+    /// Sends the legs of a decision that is durable, one after the other: one that was not carried out ends it.
+    fn send_all(&mut self, legs: &[Intent], decided: Option<(&Decision, &Snapshot)>) -> Result<(), LiveError> {
+        let mut legs = legs.iter();
+        for leg in legs.by_ref() {
+            if !self.send(leg, decided)? {
+                break;
+            }
+        }
+        for leg in legs {
+            let reason = "not sent: the leg before it was not confirmed".to_owned();
+            self.hear_of(self.venue.now(), leg.id, Outcome::Refused { retcode: None, reason })?;
+        }
+        Ok(())
+    }
+
+    /// Sends an intent, and writes down what became of it. Whether it was confirmed.
+    fn send(&mut self, intent: &Intent, decided: Option<(&Decision, &Snapshot)>) -> Result<bool, LiveError> {
         let (sent, begun) = (self.venue.now(), self.clock.elapsed());
         // Nothing was sent: nothing is under way.
         let outcome = self
@@ -303,7 +319,9 @@ impl<V: Venue> Session<V> {
         if let (Some((decision, account)), Outcome::Confirmed(fill)) = (decided, &outcome) {
             self.shared.filled(intent, decision, account, fill, tick);
         }
-        self.hear_of(sent, intent.id, outcome)
+        let confirmed = matches!(outcome, Outcome::Confirmed(_));
+        self.hear_of(sent, intent.id, outcome)?;
+        Ok(confirmed)
     }
 
     fn hear_of(&mut self, sent: UnixNanos, id: OrderId, outcome: Outcome) -> Result<(), LiveError> {
@@ -320,17 +338,22 @@ impl<V: Venue> Session<V> {
         Ok(())
     }
 
-    /// Asks what became of orders of which that is not known. One that the broker has never had was never sent.
+    /// Asks what became of orders of which that is not known. One that the broker has not heard of, and that can no longer come in, was
+    /// never sent.
     fn resolve(&mut self) -> Result<(), LiveError> {
         let open: Vec<OrderId> = self.engine.unresolved().collect();
+        self.unheard.retain(|id, _| open.contains(id));
         for id in open {
             match self.venue.outcome(id)? {
                 Some(Outcome::Unknown(_)) => {}
                 Some(outcome) => self.hear_of(self.venue.now(), id, outcome)?,
                 None => {
-                    let reason = "it never reached the broker: the loop stopped between journal and sending"
-                        .to_owned();
-                    self.hear_of(self.venue.now(), id, Outcome::Refused { retcode: None, reason })?;
+                    let now = self.clock.elapsed();
+                    let since = *self.unheard.entry(id).or_insert(now);
+                    if now.saturating_sub(since) >= self.venue.absent_after() {
+                        let reason = "it never reached the broker".to_owned();
+                        self.hear_of(self.venue.now(), id, Outcome::Refused { retcode: None, reason })?;
+                    }
                 }
             }
         }
@@ -354,9 +377,7 @@ impl<V: Venue> Session<V> {
         if !intents.is_empty() {
             self.say(Severity::Critical, "flatten", json!({ "why": why, "intents": intents }));
         }
-        for intent in &intents {
-            self.send(intent, None)?;
-        }
+        self.send_all(&intents, None)?;
         self.publish(Some(&account), None);
         Ok(())
     }

@@ -256,6 +256,10 @@ impl Broker for Paper {
         })))
     }
 
+    fn absent_after(&self) -> Duration {
+        Duration::ZERO
+    }
+
     fn heartbeat(&mut self) -> Result<(), LiveError> {
         Ok(())
     }

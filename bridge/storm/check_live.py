@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""Whether a day's decisions became orders once: the terminal's own books beside the journals of live loop and bridge. What `check.py`
+finds between terminal and bridge is found here too. A line per finding; exit 1 if there is any.
+"""
+
+import json
+import pathlib
+import sqlite3
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).parent
+sys.path[:0] = [str(HERE.parent / "tests"), str(HERE.parent / "standin"), str(HERE.parent), str(HERE)]
+
+import check  # noqa: E402
+from conftest import BINARY  # noqa: E402
+
+MAX_LOTS, STEP = 0.3, 0.01
+
+
+def decided(folder):
+    """Every intent of the loop's journal by its id, and the last outcome of each."""
+    db = sqlite3.connect(folder / "live" / "journal.sqlite")
+    intents, outcomes = {}, {}
+    for seq, body in db.execute("select seq, body from records order by seq"):
+        record = json.loads(body)
+        if record["record"] in ("step", "flatten"):
+            for intent in (record.get("decision") or record)["intents"]:
+                yield_twice = intent["id"] in intents
+                intents[intent["id"]] = intent | {"seq": seq, "twice": yield_twice}
+        elif record["record"] == "outcome":
+            kind, said = next(iter(record["outcome"].items()))
+            outcomes.setdefault(record["id"], []).append((kind, said))
+    return intents, outcomes
+
+
+def findings(folder):
+    *found, n_orders = check.findings(folder)
+    yield from found
+    intents, outcomes = decided(folder)
+    db = sqlite3.connect(folder / "journal.sqlite")
+    of_bridge = {id: state for id, state in db.execute("select id, state from intents")}
+    books = check.terminal_books(folder)
+    ours = [order for order in books["orders"] if order["magic"] >> 48 == check.STRATEGY and order["reason"] in check.CLIENT_REASONS]
+
+    # No order without a decision that was written down; no decision made twice.
+    known = {int(id, 16) for id in intents}
+    for order in ours:
+        if order["magic"] & (1 << 48) - 1 not in known:
+            yield f"order {order['ticket']} was decided by nobody: no intent of the loop's has its mark"
+    for id, intent in intents.items():
+        if intent["twice"]:
+            yield f"{id} was decided twice"
+        told = [kind for kind, _ in outcomes.get(id, [])]
+        if not told or told[-1] == "unknown":
+            yield f"{id}: the loop does not know what became of it ({told})"
+        elif told[-1] == "confirmed" and of_bridge.get(id) != "confirmed":
+            yield f"{id}: the loop was told confirmed, the bridge says {of_bridge.get(id)}"
+        elif told[-1] == "refused" and of_bridge.get(id) in ("confirmed", "written", "unknown"):
+            yield f"{id}: the loop was told refused, the bridge says {of_bridge.get(id)}"
+        if len([kind for kind in told if kind != "unknown"]) > 1:
+            yield f"{id} has {told}"
+
+    # Books equal broker, and no limit was passed.
+    status = json.loads((folder / "told.json").read_text())["status"]
+    if status is None:
+        yield "the loop did not answer after the storm"
+    else:
+        deals = [deal for deal in books["deals"]]
+        balance = sum(deal["profit"] + deal["commission"] + deal["swap"] + deal["fee"] for deal in deals)
+        lots = sum(p["volume"] if p["type"] == 0 else -p["volume"] for p in books["positions"])
+        if abs(status["balance"] - balance) > 0.02:
+            yield f"the loop's balance is {status['balance']}, the terminal's {balance:.2f}"
+        if abs(status["lots"] - lots) > STEP / 2:
+            yield f"the loop holds {status['lots']} lots, the terminal {lots}"
+        if status["standing"]["disagreement"] is not None:
+            yield f"books and broker disagree: {status['standing']['disagreement']}"
+    net = 0.0
+    for deal in sorted((d for d in books["deals"] if d["type"] < 2), key=lambda deal: (deal["time_msc"], deal["ticket"])):
+        net += deal["volume"] if deal["type"] == check.BUY else -deal["volume"]
+        if abs(net) > MAX_LOTS + 1e-9 and books["positions"] is not None:
+            yield f"{net:g} lots net after deal {deal['ticket']}: more than the loop's limit of {MAX_LOTS}"
+
+    # What was decided is decided again.
+    replayed = subprocess.run([BINARY, "live", "replay", str(folder / "live")], capture_output=True, text=True)
+    if replayed.returncode != 0:
+        yield f"replay: {replayed.stdout}{replayed.stderr}"
+    yield n_orders
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1])
+    *found, n_orders = findings(folder)
+    print(f"{n_orders} orders, {len(found)} findings")
+    for finding in found:
+        print(f"  {finding}")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,365 @@
+#!/usr/bin/env python3
+"""A storm over everything between a policy and an account: live loop, bridge, terminal, each a process of its own.
+
+    CAMBIST_BINARY=target/release/cambist python bridge/storm/live.py --runs 20 --seed 1
+
+Each run is a simulated day and a half: a promoted policy trades nearly every hour through `cambist serve --live`, with seeded faults on
+the terminal's line. Loop, bridge and terminal are killed in mid-order (`kill -9`), the loop and the bridge in each of their windows:
+before the journal, between journal and sending, between sending and the answer, between the answer and its record. Then the storm is
+over, everything must come clear, and `check_live.py`, a process of its own, reads the terminal's books beside both journals.
+"""
+
+import argparse
+import collections
+import http.client
+import http.server
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HERE = pathlib.Path(__file__).parent
+sys.path[:0] = [str(HERE.parent / "tests"), str(HERE.parent / "standin"), str(HERE.parent), str(HERE)]
+
+import httpx  # noqa: E402
+from conftest import BINARY, TOKEN, Bridge, Terminal, _free_port  # noqa: E402
+from storm import FAULTS, WINDOWS, Stormy  # noqa: E402
+
+BARS = 36
+PHRASE = "a phrase for storms and nothing else"
+LIVE_WINDOWS = ["before_journal", "journal_to_send", "send_to_answer", "answer_to_record"]
+GATE = """
+name = "storm"
+valid_days = 30
+deflated_sharpe = 0.0
+pbo = 1.0
+total_return = -1.0
+max_drawdown = 1.0
+regime_return = -1.0
+regime_bars = 50
+stress_return = -1.0
+seeds = 1
+seed_share = 0.0
+tapes = 2
+tape_noise = 0.2
+tape_share = 0.0
+folds = 2
+fold_days = 60
+fold_validation_days = 60
+fold_share = 0.0
+"""
+SWEEP = """
+[study]
+name = "storm"
+base = "policy.toml"
+set = ["ppo.total_steps=4096"]
+trials = 10
+sampler = "random"
+pruner = "none"
+
+[[parameter]]
+name = "ppo.learning_rate"
+domain = { float = { low = 1e-5, high = 1e-3, log = true } }
+"""
+LIMITS = """
+[limits]
+max_lots = 0.3
+stop_grace = 60.0
+kill_flattens = true
+
+[bridge]
+url = "http://127.0.0.1:{port}"
+token_file = "{token}"
+symbol = "BTCUSD"
+poll_ms = 20
+absent_after_s = 2
+"""
+
+
+def cambist(folder, *arguments):
+    environment = os.environ | {"CAMBIST_KEY_PASSPHRASE": PHRASE}
+    done = subprocess.run([BINARY, *arguments], cwd=folder, env=environment, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"{arguments}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+class Promoted:
+    """A policy for accounts of a kind, trained and promoted; with the key to trust."""
+
+    def __init__(self, folder, books):
+        policy = (HERE / "policy.toml").read_text().replace('books = "netting"', f'books = "{books}"')
+        folder.mkdir()
+        for name, text in [("policy.toml", policy), ("gate.toml", GATE), ("sweep.toml", SWEEP)]:
+            (folder / name).write_text(text)
+        cambist(folder, "sweep", "sweep.toml", "--quiet")
+        cambist(folder, "train", "runs/sweep-storm/best.toml", "--quiet")
+        said = cambist(folder, "promote", "keygen", "--out", "key.json")
+        self.key = next(line.split()[1] for line in said.splitlines() if line.startswith("public"))
+        cambist(folder, "promote", "latest", "--gate", "gate.toml", "--study", "storm", "--key", "key.json")
+        self.run = sorted(folder.glob("runs/2*"))[-1]
+        self.folder = folder
+
+
+class Proxy:
+    """Between loop and bridge: passes everything on, and kills the loop in the window it is armed for."""
+
+    def __init__(self, port, kill):
+        self.port, self.kill, self.window, self.killed = port, kill, None, collections.Counter()
+        self.lock = threading.Lock()
+        proxy = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_):
+                pass
+
+            def hung_up(self):
+                self.close_connection = True
+
+            def any(self):
+                length = int(self.headers.get("content-length") or 0)
+                body = self.rfile.read(length)
+                order = self.command == "POST" and self.path == "/order"
+                if self.path.startswith("/symbol/") and proxy.strikes("before_journal"):
+                    return self.hung_up()
+                if order and proxy.strikes("journal_to_send"):
+                    return self.hung_up()
+                try:
+                    status, headers, answer = proxy.forward(self.command, self.path, self.headers, body)
+                except OSError:
+                    return self.hung_up()
+                if order and proxy.strikes("send_to_answer"):
+                    return self.hung_up()
+                stop = order and proxy.takes("answer_to_record")
+                if stop:
+                    # What is stopped cannot write down what it is told.
+                    proxy.kill(signal.SIGSTOP)
+                self.send_response(status)
+                for name, value in headers:
+                    if name.lower() in ("content-type", "www-authenticate"):
+                        self.send_header(name, value)
+                self.send_header("content-length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+                self.wfile.flush()
+                if stop:
+                    proxy.kill(signal.SIGKILL)
+
+            do_GET = do_POST = do_PUT = do_DELETE = any
+
+        class Server(http.server.ThreadingHTTPServer):
+            def handle_error(self, *_):
+                """Who was killed does not listen any more."""
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def takes(self, window):
+        with self.lock:
+            if self.window != window:
+                return False
+            self.window = None
+            self.killed[window] += 1
+            return True
+
+    def strikes(self, window):
+        if not self.takes(window):
+            return False
+        self.kill(signal.SIGKILL)
+        return True
+
+    def forward(self, method, path, headers, body):
+        line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            kept = {k: v for k, v in headers.items() if k.lower() not in ("host", "connection", "content-length")}
+            line.request(method, path, body or None, kept)
+            answer = line.getresponse()
+            return answer.status, answer.getheaders(), answer.read()
+        except http.client.HTTPException as error:
+            raise ConnectionError(str(error)) from error
+        finally:
+            line.close()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Live:
+    """`cambist serve --live`."""
+
+    def __init__(self, folder, promoted, bridge_port):
+        self.folder, self.promoted = folder, promoted
+        self.port, self.process, self.begun = _free_port(), None, 0
+        (folder / "bridge-token").write_text(TOKEN + "\n")
+        (folder / "api-token").write_text(TOKEN + "\n")
+        self.proxy = Proxy(bridge_port, self.kill)
+        text = LIMITS.format(port=self.proxy.server.server_port, token=folder / "bridge-token")
+        (folder / "live.toml").write_text(text)
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=5, headers={"Authorization": f"Bearer {TOKEN}"})
+
+    def begin(self):
+        command = [
+            BINARY, "serve", str(self.promoted.run), "--live", "--account", "1", "--trust", self.promoted.key, "--config",
+            str(self.folder / "live.toml"), "--state", str(self.folder / "live"), "--listen", f"127.0.0.1:{self.port}", "--token-file",
+            str(self.folder / "api-token"), "--runs-dir", str(self.promoted.folder / "runs"), "--quiet"]
+        self.begun += 1
+        with (self.folder / "live.log").open("a") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def kill(self, number=signal.SIGKILL):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def is_gone(self):
+        return self.process is None or self.process.poll() is not None
+
+    def status(self):
+        try:
+            answer = self.http.get("/status")
+            return answer.json() if answer.status_code == 200 else None
+        except httpx.TransportError:
+            return None
+
+    def end(self):
+        """In good order."""
+        self.kill(signal.SIGTERM)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            self.process.wait()
+
+    def close(self):
+        self.kill()
+        if self.process:
+            self.process.wait()
+        self.proxy.close()
+        self.http.close()
+
+
+class Run:
+    """A day and a half."""
+
+    def __init__(self, folder, seed, promoted):
+        self.folder, self.chance = folder, random.Random(seed)
+        (folder / "faults.toml").write_text(FAULTS.format(seed=seed))
+        books = self.chance.choice(["hedging", "netting"])
+        self.terminal = Terminal("2023-03-10", books, 10_000, folder / "terminal.jsonl", folder / "faults.toml")
+        Stormy.without = None
+        self.bridge = Stormy(folder, self.terminal)
+        self.live = Live(folder, promoted[books], self.bridge.port)
+        self.met, self.kills, self.slow = collections.Counter(), collections.Counter(), 0
+
+    def keep_alive(self):
+        if self.bridge.process.poll() is not None:
+            self.bridge.http.close()
+            self.bridge.begin()
+        if self.live.is_gone():
+            self.live.begin()
+
+    def wait(self, seconds, done):
+        """Until `done` says so of the loop's status, or time is over. The status, if it was."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self.keep_alive()
+            status = self.live.status()
+            if status is not None and done(status):
+                return status
+            time.sleep(0.02)
+        return None
+
+    def bar(self):
+        """One hour: what may go wrong in it is chosen, time passes, and the loop decides."""
+        what = self.chance.random()
+        if what < 0.22:
+            window = self.chance.choice(WINDOWS)
+            self.bridge.fault(window)
+            self.kills["bridge " + window] += 1
+        elif what < 0.5:
+            self.live.proxy.window = self.chance.choice(LIVE_WINDOWS)
+        elif what < 0.54:
+            self.met.update(self.terminal.ask("weather"))
+            self.kills["terminal"] += 1
+            self.terminal.kill_and_begin()
+        elif what < 0.58:
+            self.kills["bridge"] += 1
+            self.bridge.kill()
+        now = self.terminal.advance(bars=1)["now"]
+        decided = self.wait(4, lambda status: status["close"] >= now[:19])
+        self.slow += decided is None
+        self.live.proxy.window = None
+        (self.folder / "fault").unlink(missing_ok=True)
+
+    def live_through(self):
+        self.wait(20, lambda status: True)
+        for _ in range(BARS):
+            self.bar()
+        self.met.update(self.terminal.ask("weather"))
+        # The storm is over: the same terminal, with a quiet line, and everything must come clear.
+        self.terminal.faults = None
+        self.terminal.kill_and_begin()
+        clear = None
+        for _ in range(6):
+            now = self.terminal.advance(bars=1)["now"]
+            clear = self.wait(16, lambda status: status["close"] >= now[:19] and not status["unresolved"])
+        # What the last bar decided is in the books of the bars after it.
+        self.live.http.post("/pause", json={"why": "the storm is over"})
+        for _ in range(3):
+            now = self.terminal.advance(bars=1)["now"]
+            self.wait(16, lambda status: status["close"] >= now[:19] and not status["unresolved"])
+        status = self.live.status()
+        self.live.end()
+        settled = clear is not None and not self.bridge.get("/health")["open_intents"]
+        (self.folder / "told.json").write_text(json.dumps({"told": [], "settled": settled, "status": status}))
+        self.kills.update({"live " + name: n for name, n in self.live.proxy.killed.items()})
+
+    def close(self):
+        self.live.close()
+        self.bridge.close()
+        self.terminal.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--keep", help="folder for what is left of runs with findings")
+    arguments = parser.parse_args()
+    met, kills, failed, orders, slow = collections.Counter(), collections.Counter(), [], 0, 0
+    with tempfile.TemporaryDirectory() as of_policies:
+        promoted = {books: Promoted(pathlib.Path(of_policies) / books, books) for books in ["hedging", "netting"]}
+        for seed in range(arguments.seed, arguments.seed + arguments.runs):
+            with tempfile.TemporaryDirectory() as name:
+                folder = pathlib.Path(name)
+                run = Run(folder, seed, promoted)
+                try:
+                    run.live_through()
+                finally:
+                    run.close()
+                met, kills, slow = met + run.met, kills + run.kills, slow + run.slow
+                checked = subprocess.run([sys.executable, str(HERE / "check_live.py"), str(folder)], capture_output=True, text=True)
+                orders += int((checked.stdout.split() or ["0"])[0])
+                if checked.returncode != 0:
+                    failed.append(seed)
+                    print(f"run {seed}: {checked.stdout}{checked.stderr}", flush=True)
+                    if arguments.keep:
+                        shutil.copytree(folder, pathlib.Path(arguments.keep) / str(seed))
+    print(f"{arguments.runs} runs, {orders} orders in the terminal's books, {len(failed)} runs with findings, {slow} bars undecided in time")
+    print("orders met   " + ", ".join(f"{name} {n}" for name, n in sorted(met.items())))
+    print("killed       " + ", ".join(f"{name} {n}" for name, n in sorted(kills.items())))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
