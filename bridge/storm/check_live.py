@@ -71,6 +71,8 @@ def findings(folder):
         lots = sum(p["volume"] if p["type"] == 0 else -p["volume"] for p in books["positions"])
         if abs(status["balance"] - balance) > 0.02:
             yield f"the loop's balance is {status['balance']}, the terminal's {balance:.2f}"
+        if books["positions"]:
+            yield f"it was killed to be flat, and {lots:g} lots are held"
         if abs(status["lots"] - lots) > STEP / 2:
             yield f"the loop holds {status['lots']} lots, the terminal {lots}"
         if status["standing"]["disagreement"] is not None:

@@ -313,9 +313,9 @@ class Run:
         for _ in range(6):
             now = self.terminal.advance(bars=1)["now"]
             clear = self.wait(16, lambda status: status["close"] >= now[:19] and not status["unresolved"])
-        # What the last bar decided is in the books of the bars after it.
-        self.live.http.post("/pause", json={"why": "the storm is over"})
-        for _ in range(3):
+        # Killed by hand it must end flat; what the last bars did is in the books of the bars after them.
+        self.live.http.post("/kill", json={"why": "the storm is over"})
+        for _ in range(4):
             now = self.terminal.advance(bars=1)["now"]
             self.wait(16, lambda status: status["close"] >= now[:19] and not status["unresolved"])
         status = self.live.status()

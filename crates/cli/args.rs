@@ -175,6 +175,14 @@ pub(crate) enum BenchCommand {
         #[command(flatten)]
         args: BenchArgs,
     },
+    /// A live loop's decision: from a closed bar to approved intents.
+    Decide {
+        /// Folder of an artefact, for its features and rules.
+        #[arg(default_value = "checkpoints/btc-minutes")]
+        artefact: PathBuf,
+        #[command(flatten)]
+        how: BenchHow,
+    },
     /// The importer.
     Import {
         /// Files, or folders of files.

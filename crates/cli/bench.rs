@@ -40,6 +40,9 @@ pub(crate) fn run(command: &BenchCommand, machine: &MachineArgs) -> anyhow::Resu
             let (layers, repeats) = (layers(args)?, repeats(&args.how)?);
             ("population", bench::population(&layers, *size, &machine, repeats, &clock)?, &args.how)
         }
+        BenchCommand::Decide { artefact, how } => {
+            ("decide", bench::decisions(artefact, repeats(how)?, &clock)?, how)
+        }
         BenchCommand::Import { paths, timeframe, how } => {
             ("import", bench::import(paths, timeframe, repeats(how)?, &clock)?, how)
         }

@@ -1,6 +1,7 @@
 //! How fast it is: the same functions that train, under a clock.
 
 mod alone;
+mod live;
 mod training;
 
 use std::path::Path;
@@ -15,6 +16,7 @@ use crate::error::LabError;
 use crate::run::Machine;
 
 pub use alone::{backtests, environment, import, network};
+pub use live::decisions;
 pub use training::{PhaseSeconds, memory, population, ppo, scaling};
 
 /// One thing measured several times.

@@ -22,6 +22,8 @@ const ID_BITS: u64 = (1 << 48) - 1;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Books {
     symbol: String,
+    /// The broker's time, in milliseconds, when its books were taken over: deals until then are in the balance that was taken.
+    since_ms: i64,
     balance: f64,
     steps: i64,
     seen: BTreeSet<u64>,
@@ -37,6 +39,7 @@ impl Books {
     pub fn new(symbol: &str, baseline: &Snapshot) -> Self {
         let mut books = Self {
             symbol: symbol.to_owned(),
+            since_ms: 0,
             balance: 0.0,
             steps: 0,
             seen: BTreeSet::new(),
@@ -50,6 +53,7 @@ impl Books {
     /// Takes over what the broker says.
     pub fn adopt(&mut self, snapshot: &Snapshot) {
         (self.balance, self.steps, self.differs) = (snapshot.balance, snapshot.steps(), 0);
+        self.since_ms = snapshot.broker_time.0.div_euclid(1_000_000);
         snapshot.deals.iter().for_each(|deal| self.remember(deal.ticket));
     }
 
@@ -87,8 +91,9 @@ impl Books {
         let mut findings = Vec::new();
         let oldest = self.seen.first().copied().filter(|_| self.seen.len() >= REMEMBERED);
         for deal in &snapshot.deals {
-            // What is older than all that is remembered was booked long ago.
-            if self.seen.contains(&deal.ticket) || oldest.is_some_and(|oldest| deal.ticket < oldest) {
+            // What is older than all that is remembered was booked long ago; a history that lags may tell of one late.
+            let old = deal.time_ms <= self.since_ms || oldest.is_some_and(|oldest| deal.ticket < oldest);
+            if old || self.seen.contains(&deal.ticket) {
                 continue;
             }
             self.remember(deal.ticket);

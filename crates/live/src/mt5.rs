@@ -172,6 +172,7 @@ impl Broker for Mt5 {
 
     fn snapshot(&mut self, since: UnixNanos) -> Result<Snapshot, LiveError> {
         let health = self.client.health()?;
+        let broker_time = health.now_ms.map_or_else(|| self.clock.now(), UnixNanos::from_millis);
         // Deals first: a position that is newer than they are is found, not missed.
         let deals = self.client.deals(since)?;
         let (account, positions) = (self.client.account()?, self.client.positions()?);
@@ -187,6 +188,7 @@ impl Broker for Mt5 {
         let worth = symbol.trade_tick_value / instrument.tick_value;
         Ok(Snapshot {
             at: self.clock.now(),
+            broker_time,
             balance: account.balance,
             holdings,
             mark: None,

@@ -38,6 +38,8 @@ impl From<BarInput> for Bar {
 pub struct Snapshot {
     /// When it was read, by our clock; on a tape by the tape's.
     pub at: UnixNanos,
+    /// The broker's time before it was read.
+    pub broker_time: UnixNanos,
     /// Money, without what is open.
     pub balance: f64,
     /// What is held of the symbol, oldest first.

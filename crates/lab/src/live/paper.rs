@@ -186,6 +186,8 @@ impl Broker for Paper {
 
     fn snapshot(&mut self, since: UnixNanos) -> Result<Snapshot, LiveError> {
         let (at, quote) = (self.now(), self.terminal.quote_ticks());
+        // The account of the close: what is traded at the open of the same moment comes after it.
+        let broker_time = UnixNanos(self.terminal.now().0 - 1_000_000);
         let closed = self.terminal.closed();
         let deals = closed.deals.iter().rev().map(|deal| self.deal(deal));
         let mut deals: Vec<DealRecord> =
@@ -193,6 +195,7 @@ impl Broker for Paper {
         deals.reverse();
         Ok(Snapshot {
             at,
+            broker_time,
             balance: closed.balance,
             rate: closed.mark.rate,
             mark: Some(closed.mark),

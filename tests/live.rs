@@ -1,0 +1,189 @@
+//! A policy at work on paper: the environment's day to the bit, through crashes; a journal that tells when it was touched; replay.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test")]
+#![cfg(unix)]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use cambist_live::{Journal, LiveError, replay};
+use cambist_store::Database;
+use support::{cambist, refused, root, text, works};
+
+/// A policy that trades at nearly every bar, with stops, in an account that nets or hedges.
+fn policy(folder: &Path, books: &str) -> PathBuf {
+    let config = std::fs::read_to_string(root().join("bridge/storm/policy.toml")).unwrap();
+    std::fs::write(folder.join("policy.toml"), config).unwrap();
+    let books = format!("broker.books={books}");
+    works(folder, &["train", "policy.toml", "--quiet", "--set", &books, "--set", "broker.stop_loss_atr=1.0"]);
+    let mut runs: Vec<PathBuf> = std::fs::read_dir(folder.join("runs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.join("artefact").is_dir())
+        .collect();
+    runs.sort();
+    runs.pop().unwrap()
+}
+
+fn paper<'a>(run: &'a str, state: &'a str, speed: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let fixed = ["serve", run, "--from", "2023-03-10", "--until", "2023-03-22", "--listen", "127.0.0.1:0", "--quiet"];
+    [&fixed[..], &["--state", state, "--speed", speed], more].concat()
+}
+
+#[test]
+fn a_paper_day_is_the_environments_day_and_replays() {
+    for books in ["netting", "hedging"] {
+        let folder = tempfile::tempdir().unwrap();
+        let run = policy(folder.path(), books);
+        works(folder.path(), &paper(run.to_str().unwrap(), "live", "0", &[]));
+        let said = works(folder.path(), &["live", "compare", "live"]);
+        assert!(said.starts_with("288 bars, 2") && said.contains("\n0 differences"), "{books}: {said}");
+        let found = replay(&folder.path().join("live"), None).unwrap();
+        assert_eq!(found.differences, []);
+        assert!(found.decisions == 288 && found.orders >= 200 && found.fills >= 200, "{found:?}");
+        // A stop was hit on the way, and told apart from what the policy did.
+        let mut stopped = 0;
+        Journal::read(&folder.path().join("live"), |kept| {
+            stopped += usize::from(serde_json::to_string(&kept.record).unwrap().contains("\"stopped\""));
+            Ok(())
+        })
+        .unwrap();
+        assert!(stopped > 3, "{stopped} stops in {books}");
+        // The same day again is the same day, but another account is another journal's.
+        let said = refused(folder.path(), &paper(run.to_str().unwrap(), "live", "0", &["--account", "2"]));
+        assert!(said.contains("journal"), "{said}");
+    }
+}
+
+#[test]
+fn a_killed_loop_goes_on_as_if_it_had_not_been() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = policy(folder.path(), "netting");
+    // 288 hours in about three seconds, killed every fifth of one.
+    let arguments = paper(run.to_str().unwrap(), "live", "400000", &[]);
+    let begin = || -> Child {
+        cambist(folder.path(), &arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let (mut kills, mut cuts) = (0, 0);
+    while kills < 6 {
+        let mut child = begin();
+        std::thread::sleep(Duration::from_millis(150 + 40 * kills));
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success());
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+        cuts += cut_anywhere(&folder.path().join("live"));
+    }
+    assert!(begin().wait().unwrap().success());
+    assert!(cuts > 0, "no journal was cut");
+    assert!(kills > 1, "it was over before it could be killed");
+    let found = replay(&folder.path().join("live"), None).unwrap();
+    assert_eq!(found.differences, []);
+    let (mut decided, mut disagreed, mut seen) = (0, 0, std::collections::BTreeSet::new());
+    Journal::read(&folder.path().join("live"), |kept| {
+        if let cambist_live::words::Record::Step { decision, findings, .. } = &kept.record {
+            decided += 1;
+            disagreed += findings.iter().filter(|finding| finding.disagrees()).count();
+            for intent in &decision.intents {
+                assert!(seen.insert(intent.id), "{} was decided twice", intent.id);
+            }
+        }
+        Ok(())
+    })
+    .unwrap();
+    assert!(decided > 50 && disagreed == 0, "{decided} decisions, {disagreed} disagreements");
+}
+
+#[test]
+fn a_journal_that_was_touched_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = policy(folder.path(), "netting");
+    let arguments = |state| paper(run.to_str().unwrap(), state, "0", &[]).into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let serve = |state| {
+        let arguments = arguments(state);
+        works(folder.path(), &arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    serve("live");
+    let state = folder.path().join("live");
+    let whole = replay(&state, None).unwrap();
+    let change = |sql: &'static str, state: &Path| {
+        let database = Database::open(&state.join("journal.sqlite"), &[]).unwrap();
+        database.run(sqlx::query(sql).execute(database.pool())).unwrap();
+    };
+    // A byte of what was seen, of a hash, a record that is gone, two that changed places.
+    for (sql, record) in [
+        ("UPDATE records SET body = replace(body, '\"target\":', '\"target\": ') WHERE seq = 40", 40),
+        ("UPDATE records SET hash = zeroblob(32) WHERE seq = 3", 3),
+        ("UPDATE records SET data = zeroblob(length(data)) WHERE seq = 2", 2),
+        ("DELETE FROM records WHERE seq = 17", 17),
+    ] {
+        let copy = folder.path().join("touched");
+        let _ = std::fs::remove_dir_all(&copy);
+        copied(&state, &copy);
+        change(sql, &copy);
+        let error = replay(&copy, None).unwrap_err();
+        assert!(matches!(error, LiveError::Damaged { seq, .. } if seq == record), "{sql}: {error}");
+        let said = refused(folder.path(), &paper(run.to_str().unwrap(), "touched", "0", &[]));
+        assert!(said.contains(&format!("record {record} is damaged")), "{said}");
+    }
+    assert_eq!(whole.differences, []);
+}
+
+/// Cuts what is not yet in the database's file, as a crash of the machine may, at many places: what is left is a journal, whole records
+/// long. How often it was cut.
+fn cut_anywhere(state: &Path) -> usize {
+    let Ok(wal) = std::fs::metadata(state.join("journal.sqlite-wal")) else { return 0 };
+    let places: Vec<u64> = (0..12).map(|k| wal.len() * k / 12 + k).collect();
+    for place in &places {
+        let copy = tempfile::tempdir().unwrap();
+        copied(state, copy.path());
+        std::fs::remove_file(copy.path().join("journal.sqlite-shm")).unwrap_or(());
+        let wal = std::fs::File::options().write(true).open(copy.path().join("journal.sqlite-wal")).unwrap();
+        wal.set_len(*place).unwrap();
+        match replay(copy.path(), None) {
+            Ok(found) => assert_eq!(found.differences, []),
+            // Nothing had been begun yet.
+            Err(error) => assert!(*place < 40_000, "cut at {place}: {error}"),
+        }
+    }
+    places.len()
+}
+
+fn copied(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()) {
+        std::fs::copy(&entry, to.join(entry.file_name().unwrap())).unwrap();
+    }
+}
+
+#[test]
+fn what_cannot_be_served_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = refused(folder.path(), &["serve", "nothing"]);
+    assert!(said.contains("nothing") && said.contains("cannot read"), "{said}");
+    let said = refused(folder.path(), &["live", "replay", "nowhere"]);
+    assert!(said.contains("there is no journal in nowhere"), "{said}");
+    let run = policy(folder.path(), "netting");
+    let run = run.to_str().unwrap();
+    std::fs::write(folder.path().join("bad.toml"), "[limits]\ndaily_loss = 3.0\n").unwrap();
+    let said = refused(folder.path(), &["serve", run, "--config", "bad.toml"]);
+    assert!(said.contains("limits.daily_loss is 3; it must be above 0 and at most 1"), "{said}");
+    std::fs::write(folder.path().join("bad.toml"), "[limits]\nmax_lot = 3.0\n").unwrap();
+    let said = cambist(folder.path(), &["serve", run, "--config", "bad.toml"]).output().unwrap();
+    assert!(text(&said.stderr).contains("unknown field `max_lot`"), "{}", text(&said.stderr));
+    // Live money needs a promotion that is trusted here.
+    std::fs::write(
+        folder.path().join("live.toml"),
+        "[bridge]\nurl = \"http://127.0.0.1:9\"\ntoken_file = \"token\"\nsymbol = \"BTCUSD\"\n",
+    )
+    .unwrap();
+    let key = "4af8c315a8c6d736d13faccd61c8bce49cfaf2eb8123d7486e57f8796ebf0d38";
+    let live = ["serve", run, "--live", "--account", "1", "--config", "live.toml", "--trust", key];
+    let said = refused(folder.path(), &live);
+    assert!(said.contains("no promotion of the artefact"), "{said}");
+}
