@@ -9,6 +9,7 @@ packages=()
 command -v cc >/dev/null || packages+=(build-essential)
 python3 -c "import ensurepip" 2>/dev/null || packages+=(python3-venv)
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || packages+=(postgresql)
+command -v prometheus >/dev/null || packages+=(prometheus)
 if [ ${#packages[@]} -gt 0 ]; then
   as_root apt-get update -q
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy "${packages[@]}"

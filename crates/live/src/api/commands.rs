@@ -90,7 +90,7 @@ impl Api {
 
     /// Asks the loop, which turns on a thread of its own.
     async fn obey(self: &Arc<Self>, command: Command, why: String) -> Answer {
-        if why.trim().is_empty() || why.chars().count() > LONGEST {
+        if why.is_empty() || why.chars().count() > LONGEST {
             let detail = format!("why must have from 1 to {LONGEST} characters");
             return Err(Problem::new(StatusCode::BAD_REQUEST, "body", detail));
         }

@@ -78,7 +78,7 @@ impl Decider {
         }
         let waiting = idle.1.pop();
         drop(idle);
-        waiting.unwrap_or_else(|| Runner::new(deployment.policy.clone(), 1, deployment.action_mode, 0))
+        waiting.unwrap_or_else(|| Runner::greedy(deployment.policy.clone(), 1))
     }
 
     fn give_back(&self, deployment: &Deployment, runner: Runner) {
@@ -89,7 +89,7 @@ impl Decider {
     }
 }
 
-/// Decides: the policy as a service. It trades nothing.
+/// Decides: the policy as a service, by its most probable action. It trades nothing.
 #[utoipa::path(post, path = "/decide", request_body = Known, security(("token" = [])), responses(
     (status = 200, body = Wanted),
     (status = "4XX", body = Problem, content_type = "application/problem+json")
@@ -99,6 +99,8 @@ pub(crate) async fn decide(
     Body(known): Body<Known>,
 ) -> Result<Json<Wanted>, Problem> {
     let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "body", detail);
+    // What is well said may still not be what the policy at work takes.
+    let other = |detail: String| Problem::new(StatusCode::CONFLICT, "other-policy", detail);
     let deployment = api.shared.deployment();
     let AccountBody { equity, initial, units, unrealised, price, held_target } = known.account;
     let numbers = [equity, initial, units, unrealised, price, held_target];
@@ -109,9 +111,12 @@ pub(crate) async fn decide(
     }
     let width = deployment.normaliser.names.len() * deployment.decision.window.max(1);
     if let Some(features) = &known.features {
-        if features.len() != width || features.iter().any(|x| !x.is_finite()) {
-            return Err(bad(format!(
-                "features: {width} finite numbers are needed, {} were given",
+        if features.iter().any(|x| !x.is_finite()) {
+            return Err(bad("features: numbers must be finite".to_owned()));
+        }
+        if features.len() != width {
+            return Err(other(format!(
+                "features: {width} numbers are needed, {} were given",
                 features.len()
             )));
         }
@@ -127,7 +132,7 @@ pub(crate) async fn decide(
     runner.forget(0);
     if !known.memory.is_empty() && !runner.remember(&known.memory) {
         let needed = runner.memory().len();
-        return Err(bad(format!("memory: {needed} numbers are needed, {} were given", known.memory.len())));
+        return Err(other(format!("memory: {needed} numbers are needed, {} were given", known.memory.len())));
     }
     runner.act_once(&observation, &allowed, known.regime, &mut action);
     let memory = runner.memory().to_vec();

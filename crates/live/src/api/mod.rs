@@ -70,7 +70,8 @@ fn router(api: &Arc<Api>) -> axum::Router {
         .routes(routes!(views::limits))
         .routes(routes!(views::drift))
         .routes(routes!(views::metrics))
-        .routes(routes!(stream::events))
+        // A WebSocket, which OpenAPI has no words for.
+        .route("/events", axum::routing::get(stream::events))
         .routes(routes!(decide::decide))
         .routes(routes!(commands::heartbeat))
         .routes(routes!(commands::pause))

@@ -13,10 +13,6 @@ use super::Api;
 use super::problem::Problem;
 
 /// Decisions, outcomes, findings and commands, from now on.
-#[utoipa::path(get, path = "/events", security(("token" = [])), responses(
-    (status = 101, description = "A WebSocket"),
-    (status = "4XX", body = Problem, content_type = "application/problem+json")
-))]
 pub(crate) async fn events(
     State(api): State<Arc<Api>>,
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
