@@ -12,7 +12,7 @@ use cambist_lab::Promotions;
 use cambist_lab::live::{Pace, Paper, PaperRequest};
 use cambist_lab::signing::PublicKey;
 use cambist_live::api::{self, MayTrade, Secrets, secret_of};
-use cambist_live::{Alerts, Deployment, LiveConfig, LiveError, Mt5, Seat, Session, Settings, Shared, Venue};
+use cambist_live::{Alerts, Deployment, LiveConfig, LiveError, Mt5, Seat, Session, Settings, Shared, Venue, preflight};
 
 use crate::args::{MachineArgs, ServeArgs};
 use crate::{output, progress};
@@ -31,11 +31,17 @@ pub(crate) fn run(args: &ServeArgs, machine: &MachineArgs) -> anyhow::Result<()>
         shadow: args.shadow.clone(),
     };
     let webhook = config.webhook().map_err(anyhow::Error::msg)?;
-    let shared = Shared::new(Arc::clone(&deployment), Alerts::new(webhook, Arc::clone(&clock)));
+    let shared = Shared::new(Arc::clone(&deployment), Alerts::new(webhook, Arc::clone(&clock)), args.state.clone());
     if args.live {
         let bridge = config.bridge.context("--live needs the section [bridge] in --config")?;
         let token = secret_of(&bridge.token_file)?;
-        let client = Client::new(BridgeSettings::new(bridge.url.clone(), token), Arc::clone(&clock))?;
+        let mut client = Client::new(BridgeSettings::new(bridge.url.clone(), token), Arc::clone(&clock))?;
+        let grace = config.limits.stop_grace.is_some() || deployment.terms.tickets.stop_ranges.is_none();
+        anyhow::ensure!(
+            grace,
+            "the policy's entries carry stops: write limits.stop_grace, the seconds after which a position whose stop is gone is closed"
+        );
+        ready(&deployment, &mut client, &bridge.symbol)?;
         std::fs::create_dir_all(&args.state).with_context(|| format!("cannot make {}", args.state.display()))?;
         let seat = Seat {
             symbol: bridge.symbol.clone(),
@@ -65,6 +71,22 @@ pub(crate) fn run(args: &ServeArgs, machine: &MachineArgs) -> anyhow::Result<()>
     };
     let venue = Paper::open(&deployment, &machine.data_dir, &request, Arc::clone(&clock))?;
     turn(args, settings, deployment, venue, shared, clock, may_trade)
+}
+
+/// Refuses an account on which orders would be something else than they were in training.
+fn ready(deployment: &Deployment, client: &mut Client, symbol: &str) -> anyhow::Result<()> {
+    let checks = preflight(deployment, &client.account()?, &client.symbol(symbol)?);
+    let worst = checks.iter().find(|check| check.decides && !check.good);
+    match worst {
+        None => Ok(()),
+        Some(check) => anyhow::bail!(
+            "{} is {} at the broker, {} in training: {}; `cambist live preflight` shows all",
+            check.field,
+            check.broker,
+            check.trained,
+            check.meaning
+        ),
+    }
 }
 
 /// Whether an artefact may trade here: on paper any, live one with a promotion that holds.
@@ -105,7 +127,7 @@ fn turn<V: Venue>(
     let mut session = Session::open(settings, deployment, venue, Arc::clone(&shared), Arc::clone(&clock))?;
     let token = token(args)?;
     let totp = args.totp_file.as_deref().map(secret_of).transpose()?;
-    let secrets = Secrets::new(&token, totp.as_deref(), may_trade)?;
+    let secrets = Secrets::new(&token, totp.as_deref(), args.state.join("totp.used"), may_trade)?;
     let server = api::serve(Arc::clone(&shared), secrets, clock, &args.listen)?;
     let stop = progress::interruption("stopping after this bar: again to stop at once")?;
     let opened = session.engine().opened();
@@ -121,7 +143,7 @@ fn turn<V: Venue>(
     let mut said = 0;
     loop {
         let more = !stop.load(Ordering::SeqCst) && session.turn()?;
-        for decision in shared.decisions(1440).iter().rev().filter(|d| d.close.0 > said) {
+        for decision in shared.decisions(1).iter().filter(|d| d.close.0 > said) {
             if !decision.intents.is_empty() {
                 say(format!(
                     "{}  {}  target {:+.2}  equity {:.2}  {}",
@@ -134,6 +156,7 @@ fn turn<V: Venue>(
             break;
         }
     }
+    session.end();
     let status = shared.status();
     say(format!(
         "at {}: equity {:.2}, balance {:.2}, {} lots",

@@ -99,7 +99,7 @@ class Loop:
         import json
 
         lines = [json.loads(line) for line in (self.folder / "live" / "log.jsonl").read_text().splitlines()]
-        return [line["details"] for line in lines if line["event"] == name]
+        return [line["details"]["what"] for line in lines if line["event"] == name]
 
     def close(self):
         self.http.close()

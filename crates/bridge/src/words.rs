@@ -217,8 +217,11 @@ pub struct Health {
 }
 
 impl Sensible for Health {
-    fn check(&self, _: UnixNanos) -> Result<(), Nonsense> {
+    fn check(&self, now: UnixNanos) -> Result<(), Nonsense> {
         let looked = Looked("health");
+        if let Some(now_ms) = self.now_ms {
+            looked.past("now_ms", now_ms, now)?;
+        }
         if self.trading && !self.connected {
             looked.wrong("trading", "true without a connection")
         } else {

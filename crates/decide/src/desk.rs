@@ -55,6 +55,16 @@ impl Desk {
         Self { gate: Gate::new(limits), goal: None }
     }
 
+    /// The same desk under other limits.
+    pub fn set_limits(&mut self, limits: GateLimits) {
+        self.gate = self.gate.with_limits(limits);
+    }
+
+    /// Money was paid in, or out.
+    pub fn paid_in(&mut self, amount: f64) {
+        self.gate.paid_in(amount);
+    }
+
     /// The order that leads to `target`.
     ///
     /// # Errors

@@ -15,6 +15,8 @@ pub const PATIENCE: u32 = 3;
 const REMEMBERED: usize = 4096;
 /// `DEAL_TYPE_BALANCE`.
 const BALANCE: u32 = 2;
+/// `DEAL_TYPE_CREDIT`.
+const CREDIT: u32 = 3;
 /// The low bits of `magic` hold the id.
 const ID_BITS: u64 = (1 << 48) - 1;
 
@@ -93,7 +95,7 @@ impl Books {
         for deal in &snapshot.deals {
             // What is older than all that is remembered was booked long ago; a history that lags may tell of one late.
             let old = deal.time_ms <= self.since_ms || oldest.is_some_and(|oldest| deal.ticket < oldest);
-            if old || self.seen.contains(&deal.ticket) {
+            if (old && self.own(deal).is_none()) || self.seen.contains(&deal.ticket) {
                 continue;
             }
             self.remember(deal.ticket);
@@ -119,8 +121,18 @@ impl Books {
         findings
     }
 
+    /// The order of ours that made `deal`, if one of the last did.
+    fn own(&self, deal: &DealRecord) -> Option<OrderId> {
+        let bits = deal.magic & ID_BITS;
+        self.sent.iter().rev().find(|id| id.bits() == bits && bits != 0).copied()
+    }
+
     fn book(&mut self, deal: &DealRecord, instrument: &Instrument) -> Finding {
-        let amount = deal.profit + deal.commission + deal.swap + deal.fee;
+        let amount = match deal.kind {
+            // Credit is no part of the balance.
+            CREDIT => 0.0,
+            _ => deal.profit + deal.commission + deal.swap + deal.fee,
+        };
         self.balance += amount;
         if deal.kind == BALANCE {
             return Finding::Deposit { amount };
@@ -131,9 +143,8 @@ impl Books {
         let lots = (deal.volume / instrument.lots.step).round() as i64;
         let steps = if deal.kind == 0 { lots } else { -lots };
         self.steps += steps;
-        let (price, bits) = (deal.price, deal.magic & ID_BITS);
-        let own = self.sent.iter().rev().find(|id| id.bits() == bits).copied();
-        match (deal.reason, own) {
+        let price = deal.price;
+        match (deal.reason, self.own(deal)) {
             (4 | 5, _) => Finding::Stopped { steps, price },
             (6, _) => Finding::StoppedOut { steps, price },
             (_, Some(id)) => Finding::Fill { id, steps, price },

@@ -48,7 +48,6 @@ struct Content {
     execution: ExecutionRules,
     reward_columns: Vec<String>,
     regime: Option<RegimeModel>,
-    seed: u64,
     revision: String,
     deterministic: bool,
     #[serde(default)]
@@ -110,8 +109,6 @@ pub struct Deployment {
     pub action_mode: ActionMode,
     /// Which market is this.
     pub regime: Option<RegimeModel>,
-    /// Seed of draws.
-    pub seed: u64,
     /// Revision of the code that wrote it.
     pub revision: String,
     /// Whether the same input gives the same bits.
@@ -172,7 +169,6 @@ impl Deployment {
             policy,
             action_mode: content.action_mode,
             regime: content.regime,
-            seed: content.seed,
             revision: content.revision,
             deterministic: content.deterministic,
             reference: content.reference.unwrap_or_default(),

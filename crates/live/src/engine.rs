@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cambist_bridge::{OrderId, Outcome};
-use cambist_core::{Bar, Ticket, UnixNanos};
+use cambist_core::{Bar, Side, Ticket, UnixNanos};
 use cambist_decide::{AccountView, DecisionPath, Desk, Gate, Moment, Position, QuoteView, desk};
-use cambist_execution::{Account, Approved, Mark};
+use cambist_execution::{Account, Approved, Holding, Mark};
 use cambist_policy::Runner;
 
 use crate::books::Books;
@@ -56,8 +56,8 @@ struct Pending {
     steps: i64,
     /// Target and steps before, when a decision made it.
     goal: Option<(f64, i64, f64)>,
-    /// It closes something.
-    closes: bool,
+    /// Whether it opens, and if so with a stop.
+    opens: Option<bool>,
 }
 
 /// The mind of a live loop.
@@ -74,6 +74,8 @@ pub struct Engine {
     standing: Standing,
     pending: BTreeMap<OrderId, Pending>,
     held: f64,
+    /// Equity at the start, with what was paid in and out since.
+    initial: f64,
     close: UnixNanos,
     /// The close at which books and broker last agreed, with nothing in play.
     settled: UnixNanos,
@@ -115,6 +117,7 @@ impl Engine {
             standing: Standing::new(opened.baseline.steps()),
             pending: BTreeMap::new(),
             held: 0.0,
+            initial: opened.baseline.balance,
             close: UnixNanos(0),
             settled: UnixNanos(0),
             n_looks: 0,
@@ -197,19 +200,21 @@ impl Engine {
         self.n_kept
     }
 
-    /// Lets `deployment` decide beside, without trading.
-    ///
-    /// # Errors
-    /// When it is of another instrument or other bars.
-    pub fn watch(&mut self, deployment: Arc<Deployment>) -> Result<(), LiveError> {
-        self.shadow = Some(self.warmed(deployment)?);
-        Ok(())
+    /// Hash of the policy that decides beside, without trading.
+    #[must_use]
+    pub fn shadow(&self) -> Option<&str> {
+        self.shadow.as_ref().map(|mind| mind.deployment.hash.as_str())
     }
 
     /// `deployment`, having seen the bars there were.
     fn warmed(&mut self, deployment: Arc<Deployment>) -> Result<Mind, LiveError> {
         let own = &self.mind.deployment;
+        let traded = |of: &Deployment| {
+            let (instrument, books) = (&of.listing().instrument, of.rules.account.books);
+            format!("{instrument:?} {books:?} {:?} {:?}", of.listing().price_side, of.terms.volume_kind)
+        };
         for (field, wanted, found) in [
+            ("instrument's terms", traded(own), traded(&deployment)),
             ("instrument", own.instrument.to_string(), deployment.instrument.to_string()),
             ("timeframe", own.timeframe.to_string(), deployment.timeframe.to_string()),
             (
@@ -231,15 +236,33 @@ impl Engine {
         Ok(mind)
     }
 
+    /// Refuses a bar that cannot be: nothing has changed then.
+    ///
+    /// # Errors
+    /// When it is not after the last one, or its prices are none.
+    pub fn check(&self, bar: &Bar) -> Result<(), LiveError> {
+        let deployment = &self.mind.deployment;
+        let close = UnixNanos(bar.open_time.0.saturating_add(deployment.timeframe.nanos()));
+        if close <= self.close {
+            return Err(LiveError::OldBar { close, last: self.close });
+        }
+        let tick = deployment.listing().instrument.tick_size;
+        let [low, high] = [bar.low, bar.high];
+        let numbers = [bar.open, high, low, bar.close, bar.volume, bar.spread];
+        let good = numbers.iter().all(|x| x.is_finite() && *x >= 0.0 && *x < 1e15)
+            && low >= tick
+            && (low..=high).contains(&bar.open)
+            && (low..=high).contains(&bar.close);
+        if good { Ok(()) } else { Err(LiveError::BadBar { close, bar: Box::new((*bar).into()) }) }
+    }
+
     /// Sees a bar without deciding: before the first decision, or while we were away.
     ///
     /// # Errors
     /// When it is not after the last one, or lacks what the broker's terms need.
     pub fn see(&mut self, bar: &Bar) -> Result<(), LiveError> {
+        self.check(bar)?;
         let close = UnixNanos(bar.open_time.0 + self.mind.deployment.timeframe.nanos());
-        if close <= self.close {
-            return Err(LiveError::OldBar { close, last: self.close });
-        }
         for mind in std::iter::once(&mut self.mind).chain(self.shadow.as_mut()) {
             let deployment = Arc::clone(&mind.deployment);
             mind.market.push(&deployment, bar)?;
@@ -266,18 +289,29 @@ impl Engine {
         account: &Snapshot,
     ) -> Result<(Vec<Finding>, Decision, Option<Decision>), LiveError> {
         self.see(bar)?;
-        let findings = self.look(at, account);
+        let findings = self.compare(at, account);
         let decision = self.decide(at, account);
         let shadow = self.shadow_decides(account);
         Ok((findings, decision, shadow))
     }
 
+    /// Looks at the account between bars.
+    pub fn look(&mut self, at: UnixNanos, account: &Snapshot) -> Vec<Finding> {
+        self.compare(at, account)
+    }
+
     /// Compares the books with the broker's.
-    fn look(&mut self, at: UnixNanos, account: &Snapshot) -> Vec<Finding> {
+    fn compare(&mut self, at: UnixNanos, account: &Snapshot) -> Vec<Finding> {
         self.n_looks += 1;
         let in_play = !self.pending.is_empty() || account.under_way != 0;
         let instrument = &self.mind.deployment.listing().instrument;
         let mut findings = self.books.reconcile(account, instrument, in_play);
+        for amount in findings.iter().filter_map(Finding::deposit) {
+            self.initial += amount;
+            self.desk.paid_in(amount);
+            self.guard.paid_in(amount);
+        }
+        self.standing.note(account);
         findings.extend(self.standing.stop_missing(at, account, self.rules.stop_grace));
         if self.books.are_settled() && !in_play {
             self.settled = self.close;
@@ -304,7 +338,7 @@ impl Engine {
         let quote = QuoteView::of_ticks(mark.bid, mark.ask, terms.tickets.tick_size);
         let view = AccountView {
             equity: account.balance + unrealised,
-            initial: self.opened.baseline.balance,
+            initial: self.initial,
             units: account.steps() as f64 * terms.tickets.step_units,
             unrealised,
             price: quote.mid * mark.rate,
@@ -316,6 +350,7 @@ impl Engine {
     fn decide(&mut self, at: UnixNanos, account: &Snapshot) -> Decision {
         self.held = self.desk.held(account.steps(), account.under_way, self.held);
         let (view, quote) = self.view(account);
+        self.guard.observe(self.close, view.equity);
         let (observation, action, target) = self.mind.act(&view);
         let expected = account.steps() + account.under_way;
         let outlook = self.mind.market.last().map(|seen| seen.outlook).unwrap_or_default();
@@ -335,9 +370,9 @@ impl Engine {
                     let signed = ticket.get().side.sign() * ticket.get().steps;
                     for intent in &intents {
                         let goal = Some((target, expected, self.held));
-                        self.note(intent, Pending { steps: signed, goal, closes: intent.closes.is_some() });
+                        let opens = (!intent.reduces).then_some(intent.stop_loss.is_some());
+                        self.note(intent, Pending { steps: signed, goal, opens });
                     }
-                    self.standing.carries(at, &ticket.get(), expected);
                     (intents, format!("from {expected} to {} lot steps", expected + signed))
                 }
             },
@@ -348,8 +383,8 @@ impl Engine {
             equity: view.equity,
             units: view.units,
             held: view.held_target,
-            observation,
-            action,
+            observation: numbers(observation),
+            action: numbers(action),
             target,
             regime: self.mind.market.last().and_then(|seen| seen.regime),
             price: quote.mid,
@@ -368,8 +403,8 @@ impl Engine {
             equity: view.equity,
             units: view.units,
             held: view.held_target,
-            observation,
-            action,
+            observation: numbers(observation),
+            action: numbers(action),
             target,
             regime: shadow.market.last().and_then(|seen| seen.regime),
             price: quote.mid,
@@ -462,11 +497,22 @@ impl Engine {
         self.sequence += 1;
         let intent = |(leg, part): (usize, Approved<Ticket>)| {
             let Ticket { side, steps, stop_loss, take_profit, closes, .. } = part.get();
-            let Opened { account, symbol, .. } = &self.opened;
-            let id = OrderId::derive(*account, symbol, self.close, sequence, leg as u32);
-            Intent { id, side, steps, stop_loss, take_profit, closes }
+            let id = self.id(sequence, leg);
+            let signed = side.sign() * steps;
+            let held = account.steps();
+            let after = held + signed;
+            let shrinks = after.abs() <= held.abs() && after.signum() * held.signum() >= 0;
+            let reduces = closes.is_some() || (!self.mind.deployment.is_hedging() && shrinks);
+            let own = account.holdings.first().map(|held| held.id);
+            let closes = closes.or(own.filter(|_| reduces));
+            Intent { id, side, steps, stop_loss, take_profit, closes, reduces }
         };
         parts.into_iter().enumerate().map(intent).collect()
+    }
+
+    fn id(&self, sequence: u32, leg: usize) -> OrderId {
+        let Opened { account, symbol, .. } = &self.opened;
+        OrderId::derive(*account, symbol, self.close, sequence, leg as u32)
     }
 
     fn note(&mut self, intent: &Intent, pending: Pending) {
@@ -481,34 +527,37 @@ impl Engine {
         self.standing.must_flatten().filter(|_| self.pending.is_empty())
     }
 
-    /// Closes what is held: the orders to be sent.
+    /// Why everything should be closed, while orders that are not known to be done keep it from being tried.
+    #[must_use]
+    pub fn waits_to_flatten(&self) -> Option<String> {
+        self.standing.must_flatten().filter(|_| !self.pending.is_empty())
+    }
+
+    /// Closes every position that is held: the orders to be sent.
     pub fn flatten(&mut self, at: UnixNanos, account: &Snapshot) -> (Vec<Finding>, Vec<Intent>) {
-        let findings = self.look(at, account);
-        let held = account.steps() + account.under_way;
+        let findings = self.compare(at, account);
+        let sequence = self.sequence;
+        self.sequence += 1;
         let largest = self.mind.deployment.terms.tickets.maximum;
-        let flat = Ticket::market(0, -held.clamp(-largest, largest));
-        // What only reduces is never refused.
-        let (view, _) = self.view(account);
-        let position = Position {
-            now: at,
-            priced_at: at,
-            equity: view.equity,
-            steps: held,
-            step_value: self.mind.deployment.terms.tickets.step_units * view.price,
+        let close = |(leg, held): (usize, &Holding)| Intent {
+            id: self.id(sequence, leg),
+            side: Side::of(-held.steps),
+            // What is larger than the largest order is closed in parts, a look after the other.
+            steps: held.steps.abs().min(largest),
+            stop_loss: None,
+            take_profit: None,
+            closes: Some(held.id),
+            reduces: true,
         };
-        let approved = self.guard.approve(flat, &position).ok().filter(|_| held != 0);
-        let intents = approved.map_or(Vec::new(), |ticket| self.intents(ticket, account));
+        let intents: Vec<Intent> = account.holdings.iter().enumerate().map(close).collect();
         for intent in &intents {
-            self.note(intent, Pending { steps: intent.signed(), goal: None, closes: true });
-        }
-        if held == 0 {
-            self.standing.flat();
+            self.note(intent, Pending { steps: intent.signed(), goal: None, opens: None });
         }
         (findings, intents)
     }
 
-    /// Hears what became of an order. 
-    pub fn outcome(&mut self, id: OrderId, outcome: &Outcome) {
+    /// Hears at `at` what became of an order.
+    pub fn outcome(&mut self, at: UnixNanos, id: OrderId, outcome: &Outcome) {
         let Some(pending) = self.pending.get(&id).copied() else { return };
         match outcome {
             Outcome::Unknown(_) => {}
@@ -518,6 +567,9 @@ impl Engine {
             }
             Outcome::Confirmed(_) => {
                 self.pending.remove(&id);
+                if let Some(stop) = pending.opens {
+                    self.standing.carries(at, stop);
+                }
                 if let Some((target, expected, held)) = pending.goal {
                     self.desk.sent(target, pending.steps, expected, held);
                 }
@@ -551,17 +603,36 @@ impl Engine {
                     let (wanted, found) = (hash.clone(), deployment.hash.clone());
                     return Err(LiveError::OtherArtefact { wanted, found });
                 }
+                let limits = deployment.terms.gate;
                 let mind = self.warmed(deployment)?;
                 self.previous = Some(Arc::clone(&self.mind.deployment));
                 self.mind = mind;
+                self.desk.set_limits(limits);
+            }
+            Command::Shadow { artefact: None } => self.shadow = None,
+            Command::Shadow { artefact: Some((folder, hash)) } => {
+                let deployment = Arc::new(Deployment::load(folder)?);
+                if deployment.hash != *hash {
+                    let (wanted, found) = (hash.clone(), deployment.hash.clone());
+                    return Err(LiveError::OtherArtefact { wanted, found });
+                }
+                self.shadow = Some(self.warmed(deployment)?);
+            }
+            Command::Rules { rules } => {
+                self.rules = *rules;
+                self.limits_changed();
             }
             Command::Limit { name, value } => {
                 self.rules.set(name, *value).map_err(LiveError::Limit)?;
-                // What the gate remembers of the day and the top is kept.
-                self.guard = self.guard.with_limits(self.rules.gate(self.mind.deployment.listing().clock));
+                self.limits_changed();
             }
         }
         Ok(())
+    }
+
+    /// The gate takes over the rules; what it remembers of the day and the top is kept.
+    fn limits_changed(&mut self) {
+        self.guard = self.guard.with_limits(self.rules.gate(self.mind.deployment.listing().clock));
     }
 
     /// Hears a record again, and says where what it decides now is not what is written.
@@ -576,7 +647,7 @@ impl Engine {
             }
         };
         match record {
-            Record::Opened(_) | Record::History { .. } => {}
+            Record::Opened(_) => {}
             Record::Missed { bar } => self.see(&(*bar).into())?,
             Record::Step { at, bar, account, findings, decision, shadow } => {
                 let (found, decided, shaded) = self.step(*at, &(*bar).into(), account)?;
@@ -585,22 +656,29 @@ impl Engine {
                 compare("action", said(&decision.action), said(&decided.action));
                 compare("intents", said(&decision.intents), said(&decided.intents));
                 compare("decision", said(decision), said(&decided));
-                if shaded.is_some() {
-                    compare("shadow", said(shadow), said(&shaded.map(Box::new)));
-                }
+                compare("shadow", said(shadow), said(&shaded.map(Box::new)));
             }
             Record::Flatten { at, account, findings, intents, .. } => {
                 let (found, sent) = self.flatten(*at, account);
                 compare("findings", said(findings), said(&found));
                 compare("intents", said(intents), said(&sent));
             }
-            Record::Outcome { id, outcome, .. } => self.outcome(*id, outcome),
+            Record::Look { at, account, findings } => {
+                compare("findings", said(findings), said(&self.look(*at, account)));
+            }
+            Record::Outcome { at, id, outcome, .. } => self.outcome(*at, *id, outcome),
             Record::Commanded { why, command, account, .. } => {
                 self.command(command, why, account.as_deref())?;
             }
         }
         Ok(differences)
     }
+}
+
+/// What is written down: JSON has no word for what is no number, and a policy that asks for one asks for nothing.
+fn numbers(mut values: Vec<f32>) -> Vec<f32> {
+    values.iter_mut().filter(|value| !value.is_finite()).for_each(|value| *value = 0.0);
+    values
 }
 
 fn said(value: &impl serde::Serialize) -> String {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cambist_bridge::{BridgeError, OrderId};
+use cambist_bridge::BridgeError;
 use cambist_core::UnixNanos;
 use cambist_execution::FeedError;
 use cambist_features::FeatureError;
@@ -47,7 +47,8 @@ pub enum LiveError {
     NotPromoted(String),
     /// The journal is of another policy.
     #[error(
-        "the journal is of the artefact {wanted}, this is {found}: swap policies through the API, or begin another journal"
+        "the journal goes on with the artefact {wanted}, this is {found}: serve the first, and swap policies through the API; or begin another \
+         journal with another --state folder"
     )]
     OtherArtefact {
         /// The journal's.
@@ -123,15 +124,12 @@ pub enum LiveError {
     /// The broker did what it was not asked.
     #[error("the broker: {0}")]
     Broker(String),
-    /// Nobody knows what became of an order.
-    #[error("order {0} is unresolved: it is looked for at the next start")]
-    Unresolved(OrderId),
-    /// Not enough bars.
-    #[error("there are {found} bars of history, the policy needs {needed} to see as it was trained to")]
-    TooFewBars {
-        /// Bars there are.
-        found: usize,
-        /// Bars needed.
-        needed: usize,
+    /// A bar that cannot be.
+    #[error("the bar that closes at {close} cannot be, and is not traded on: {bar:?}")]
+    BadBar {
+        /// When it closes.
+        close: UnixNanos,
+        /// As it was told.
+        bar: Box<crate::words::BarInput>,
     },
 }

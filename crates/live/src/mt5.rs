@@ -47,7 +47,9 @@ pub struct Mt5 {
     deployment: Arc<Deployment>,
     seat: Seat,
     timeframe: String,
-    lease: u64,
+    /// Of the symbol's prices, as bars count their spread.
+    point: f64,
+    lease: Option<u64>,
     beat: Duration,
 }
 
@@ -64,10 +66,10 @@ pub fn timeframe_of(seconds: u32) -> Option<String> {
 }
 
 impl Mt5 {
-    /// Takes the lease of the account of `seat`, to trade by `deployment`.
+    /// The account of `seat`, to be traded by `deployment` once it is begun.
     ///
     /// # Errors
-    /// When the bridge cannot be read, is logged in elsewhere, or another process holds the lease.
+    /// When the bridge cannot be read, or is logged in elsewhere.
     pub fn open(
         mut client: Client,
         deployment: Arc<Deployment>,
@@ -82,27 +84,18 @@ impl Mt5 {
             let (wanted, found) = (seat.account.to_string(), found.to_string());
             return Err(LiveError::OtherJournal { field: "account", wanted, found });
         }
-        let previous = std::fs::read_to_string(&seat.lease_file).ok().and_then(|text| text.trim().parse().ok());
+        let point = client.symbol(&seat.symbol)?.point;
         let beat = clock.elapsed();
-        let mut own = Self { client, clock, deployment, seat, timeframe, lease: 0, beat };
-        own.take_lease(previous)?;
-        Ok(own)
+        Ok(Self { client, clock, deployment, seat, timeframe, point, lease: None, beat })
     }
 
     /// Takes the lease; `previous` is one of our own that may not have ended.
     fn take_lease(&mut self, previous: Option<u64>) -> Result<(), LiveError> {
-        self.lease = self.client.take_lease(&self.seat.holder, previous)?.token;
-        let text = format!("{}\n", self.lease);
+        let lease = self.client.take_lease(&self.seat.holder, previous)?.token;
+        self.lease = Some(lease);
+        let text = format!("{lease}\n");
         write_atomic(&self.seat.lease_file, |file| std::io::Write::write_all(file, text.as_bytes()))?;
         Ok(())
-    }
-
-    /// Ends in good order: the bridge's dead-man's switch stays where it is.
-    ///
-    /// # Errors
-    /// When the lease was lost.
-    pub fn close(&mut self) -> Result<(), LiveError> {
-        Ok(self.client.let_lease_go(self.lease)?)
     }
 
     fn bar(&self, record: &BarRecord) -> Bar {
@@ -118,7 +111,7 @@ impl Mt5 {
             low: record.low,
             close: record.close,
             volume,
-            spread: record.spread as f64 * self.deployment.listing().instrument.tick_size,
+            spread: record.spread as f64 * self.point,
             coverage: 1.0,
         }
     }
@@ -204,7 +197,8 @@ impl Broker for Mt5 {
         let instrument = &self.deployment.listing().instrument;
         let price = |ticks: i64| instrument.written_price(ticks);
         let volume = instrument.written_lots(intent.steps);
-        let action = match intent.closes {
+        let lease = self.lease.ok_or_else(|| LiveError::Broker("it was not begun".to_owned()))?;
+        let action = match intent.closes.filter(|_| intent.reduces) {
             Some(position) => Action::Close { position, volume: Some(volume), deviation_points: DEVIATION },
             None => Action::Market {
                 side: if intent.side == Side::Buy { Way::Buy } else { Way::Sell },
@@ -216,7 +210,7 @@ impl Broker for Mt5 {
         };
         let order =
             Order { id: intent.id, symbol: self.seat.symbol.clone(), comment: "cambist".to_owned(), action };
-        Ok(self.client.order(self.lease, &order)?)
+        Ok(self.client.order(lease, &order)?)
     }
 
     fn outcome(&mut self, id: OrderId) -> Result<Option<Outcome>, LiveError> {
@@ -225,17 +219,30 @@ impl Broker for Mt5 {
 
     fn heartbeat(&mut self) -> Result<(), LiveError> {
         let now = self.clock.elapsed();
-        if now.saturating_sub(self.beat) < BEAT {
-            return Ok(());
-        }
-        match self.client.renew_lease(self.lease) {
+        let Some(lease) = self.lease.filter(|_| now.saturating_sub(self.beat) >= BEAT) else { return Ok(()) };
+        match self.client.renew_lease(lease) {
             Ok(_) => {}
             // It ended while nobody could renew it: it is ours again, unless somebody else has it.
-            Err(BridgeError::Problem { status: 409, .. }) => self.take_lease(Some(self.lease))?,
+            Err(BridgeError::Problem { status: 409, .. }) => self.take_lease(Some(lease))?,
             Err(error) => return Err(error.into()),
         }
         self.beat = now;
         Ok(())
+    }
+
+    fn begin(&mut self) -> Result<(), LiveError> {
+        let kept = std::fs::read_to_string(&self.seat.lease_file);
+        self.take_lease(kept.ok().and_then(|text| text.trim().parse().ok()))
+    }
+
+    /// Under another token, what was sent under the last is refused.
+    fn fence(&mut self) -> Result<(), LiveError> {
+        self.take_lease(self.lease)
+    }
+
+    /// The bridge's dead-man's switch stays where it is.
+    fn end(&mut self) -> Result<(), LiveError> {
+        Ok(self.lease.take().map_or(Ok(()), |lease| self.client.let_lease_go(lease))?)
     }
 
     fn absent_after(&self) -> Duration {

@@ -52,6 +52,24 @@ pub trait Broker {
     /// How long after it left an order of which the broker has never heard may still come in.
     fn absent_after(&self) -> Duration;
 
+    /// Begins to trade: nobody else may from now on.
+    ///
+    /// # Errors
+    /// When somebody else does.
+    fn begin(&mut self) -> Result<(), LiveError>;
+
+    /// Shuts out every order that left before and has not come in.
+    ///
+    /// # Errors
+    /// When that cannot be done now.
+    fn fence(&mut self) -> Result<(), LiveError>;
+
+    /// Ends in good order.
+    ///
+    /// # Errors
+    /// When nobody can be told.
+    fn end(&mut self) -> Result<(), LiveError>;
+
     /// Says that the loop is alive.
     ///
     /// # Errors

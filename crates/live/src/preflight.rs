@@ -9,6 +9,10 @@ use crate::deployment::Deployment;
 /// Swap may differ by as much, of itself: brokers change it from day to day.
 const SWAP_TOLERANCE: f64 = 0.25;
 
+/// Where these differ, an order would be something else.
+const DECIDES: [&str; 6] =
+    ["account kind", "deposit currency", "trading allowed", "tick size", "contract size", "lot step"];
+
 /// One field.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Check {
@@ -20,6 +24,8 @@ pub struct Check {
     pub broker: String,
     /// Whether that will do.
     pub good: bool,
+    /// Whether nothing is traded if it will not.
+    pub decides: bool,
     /// What it means if it does not.
     pub meaning: &'static str,
 }
@@ -33,7 +39,7 @@ pub fn preflight(deployment: &Deployment, account: &Account, symbol: &SymbolReco
     let near = |a: f64, b: f64| (a - b).abs() <= 1e-9 * a.abs().max(b.abs());
     let mut checks = Vec::new();
     let mut check = |field, trained: String, broker: String, good, meaning| {
-        checks.push(Check { field, trained, broker, good, meaning });
+        checks.push(Check { field, trained, broker, good, decides: DECIDES.contains(&field), meaning });
     };
     let kind = |hedging| if hedging { "hedging" } else { "netting" }.to_owned();
     let hedges = account.margin_mode == 2;

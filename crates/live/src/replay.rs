@@ -37,14 +37,12 @@ pub(crate) fn live_through(
 ) -> Result<Vec<Difference>, LiveError> {
     match (engine.as_mut(), &kept.record) {
         (None, Record::Opened(opened)) => {
-            *engine = Some(Engine::new(opened.as_ref().clone(), first(opened)?)?);
+            let mut begun = Engine::new(opened.as_ref().clone(), first(opened)?)?;
+            kept.bars.iter().try_for_each(|bar| begun.see(bar))?;
+            *engine = Some(begun);
             Ok(Vec::new())
         }
         (None, _) => Err(LiveError::Config("the journal does not begin with what it is of".to_owned())),
-        (Some(engine), Record::History { .. }) => {
-            kept.bars.iter().try_for_each(|bar| engine.see(bar))?;
-            Ok(Vec::new())
-        }
         (Some(engine), record) => engine.replay(record),
     }
 }

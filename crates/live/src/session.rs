@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cambist_bridge::{OrderId, Outcome};
@@ -58,7 +59,17 @@ pub struct Session<V> {
     failures: u32,
     /// Orders of which the broker has not heard, and since when it says so.
     unheard: BTreeMap<OrderId, Duration>,
+    /// When everything may be tried to be closed again, and how long is waited after that; it doubles with every refusal.
+    flatten: (Duration, Duration),
+    /// When the account was last looked at.
+    looked: Duration,
+    /// Said once: that closing waits for an order.
+    waits: bool,
 }
+
+/// The first pause after a flattening that was refused, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 impl<V: Venue> Session<V> {
     /// Opens the loop of `settings`, deciding by `deployment`, or goes on with the journal that is there.
@@ -75,6 +86,7 @@ impl<V: Venue> Session<V> {
         let mut engine: Option<Engine> = None;
         let folder = settings.folder.clone();
         let own = Arc::clone(&deployment);
+        let mut venue = venue;
         let journal = Journal::open(&folder, |kept| {
             let differences = live_through(&mut engine, &kept, |opened| first(opened, &own))?;
             match differences.first() {
@@ -82,22 +94,41 @@ impl<V: Venue> Session<V> {
                 None => Ok(()),
             }
         })?;
+        // A journal that is long to live through keeps nobody waiting who is told that we are alive.
+        venue.begin()?;
         let mut session = match engine {
             Some(engine) => {
+                let (wanted, found) = (engine.deployment().hash.clone(), deployment.hash.clone());
+                if wanted != found {
+                    return Err(LiveError::OtherArtefact { wanted, found });
+                }
                 let mut session =
-                    Self { engine, journal, venue, shared, clock, settings, away: None, failures: 0, unheard: BTreeMap::new() };
+                    Self { engine, journal, venue, shared, clock, settings, away: None, failures: 0, unheard: BTreeMap::new(), flatten: (Duration::ZERO, FIRST_PAUSE), looked: Duration::ZERO, waits: false };
                 session.is_ours()?;
+                session.shared.deployed(session.engine.deployment(), session.engine.previous());
                 session.compare_history();
+                let rules = session.settings.rules;
+                if rules != *session.engine.rules() {
+                    session.obey(Command::Rules { rules }, "the config", "its limits are others than the journal's")?;
+                }
                 session
             }
             None => Self::begin(settings, deployment, venue, shared, clock, journal)?,
         };
-        if let Some(shadow) = session.settings.shadow.clone() {
-            session.engine.watch(Arc::new(Deployment::load(&shadow)?))?;
-        }
+        session.shade()?;
         session.resolve()?;
         session.publish(None, None);
         Ok(session)
+    }
+
+    /// Lets the policy of the settings decide beside, or nobody.
+    fn shade(&mut self) -> Result<(), LiveError> {
+        let wanted = self.settings.shadow.as_deref().map(Deployment::load).transpose()?;
+        let artefact = wanted.map(|own| (std::path::absolute(&own.folder).unwrap_or(own.folder), own.hash));
+        if artefact.as_ref().map(|(_, hash)| hash.as_str()) == self.engine.shadow() {
+            return Ok(());
+        }
+        self.obey(Command::Shadow { artefact }, "the command line", "--shadow")
     }
 
     fn begin(
@@ -126,9 +157,8 @@ impl<V: Venue> Session<V> {
         };
         let mut engine = Engine::new(opened.clone(), deployment)?;
         bars.iter().try_for_each(|bar| engine.see(bar))?;
-        journal.append(&Record::Opened(Box::new(opened)), &[])?;
-        journal.append(&Record::History { n_bars: bars.len() }, &bars)?;
-        let mut session = Self { engine, journal, venue, shared, clock, settings, away: None, failures: 0, unheard: BTreeMap::new() };
+        journal.append(&Record::Opened(Box::new(opened)), &bars)?;
+        let mut session = Self { engine, journal, venue, shared, clock, settings, away: None, failures: 0, unheard: BTreeMap::new(), flatten: (Duration::ZERO, FIRST_PAUSE), looked: Duration::ZERO, waits: false };
         if bars.len() < needed {
             let what = format!(
                 "{} bars of history, {needed} are needed: entries wait until features are ready",
@@ -207,19 +237,31 @@ impl<V: Venue> Session<V> {
     pub fn turn(&mut self) -> Result<bool, LiveError> {
         self.hear()?;
         self.watch_over()?;
-        let heard = self.resolve().and_then(|()| self.close_what_must_be());
-        let bars = heard.and_then(|()| {
-            self.venue.heartbeat()?;
-            self.venue.bars(self.engine.close(), PATIENCE)
+        let alive = self.venue.heartbeat();
+        let heard = alive.and_then(|()| self.resolve()).and_then(|()| self.close_what_must_be());
+        let looked = heard.and_then(|()| self.look_for_the_stop());
+        let bars = looked.and_then(|()| self.venue.bars(self.engine.close(), PATIENCE));
+        let checked = bars.and_then(|bars| {
+            // What cannot be is held off before anything has changed.
+            if let Some(first) = bars.as_ref().and_then(|bars| bars.first()) {
+                self.engine.check(first)?;
+            }
+            Ok(bars)
         });
-        match bars {
+        match checked {
             Ok(None) => Ok(false),
             Ok(Some(bars)) => {
                 self.back();
                 let Some((last, missed)) = bars.split_last() else { return Ok(true) };
                 for bar in missed {
+                    if let Err(error) = self.engine.check(bar) {
+                        return self.failed(&error).map(|()| true);
+                    }
                     self.engine.see(bar)?;
                     self.journal.append(&Record::Missed { bar: (*bar).into() }, &[])?;
+                }
+                if let Err(error) = self.engine.check(last) {
+                    return self.failed(&error).map(|()| true);
                 }
                 match self.venue.snapshot(self.since()) {
                     Ok(account) => self.decide(last, account)?,
@@ -241,10 +283,12 @@ impl<V: Venue> Session<V> {
             return Err(LiveError::Config(format!("the loop stops: {error}")));
         }
         let text = error.to_string();
+        // How many milliseconds something still rests makes it no other failure.
+        let kind: String = text.chars().filter(|c| !c.is_ascii_digit()).collect();
         self.failures += 1;
-        if self.away.as_ref() != Some(&text) {
+        if self.away.as_ref() != Some(&kind) {
             self.say(Severity::Critical, "away", json!({ "what": text }));
-            self.away = Some(text);
+            self.away = Some(kind);
         }
         std::thread::sleep(PATIENCE);
         Ok(())
@@ -281,21 +325,22 @@ impl<V: Venue> Session<V> {
         if self.engine.standing().mode != before.mode {
             self.say(Severity::Critical, "standing", json!({ "standing": self.engine.standing() }));
         }
-        self.log("decision", &json!({
+        self.say(Severity::Info, "decision", json!({
             "id": decision.id, "close": decision.close.to_string(), "target": decision.target, "held": decision.held,
             "equity": decision.equity, "intents": decision.intents, "reason": decision.reason,
-        }))?;
+        }));
         self.send_all(&decision.intents, Some((&decision, &account)))?;
-        self.shared.drift(&decision.observation);
+        self.shared.drift(&decision.observation, at);
         self.publish(Some(&account), Some(decision));
         Ok(())
     }
 
     /// Sends the legs of a decision that is durable, one after the other: one that was not carried out ends it.
-    fn send_all(&mut self, legs: &[Intent], decided: Option<(&Decision, &Snapshot)>) -> Result<(), LiveError> {
-        let mut legs = legs.iter();
+    fn send_all(&mut self, legs: &[Intent], decided: Option<(&Decision, &Snapshot)>) -> Result<bool, LiveError> {
+        let (mut legs, mut all) = (legs.iter(), true);
         for leg in legs.by_ref() {
-            if !self.send(leg, decided)? {
+            all = self.send(leg, decided)?;
+            if !all {
                 break;
             }
         }
@@ -303,10 +348,10 @@ impl<V: Venue> Session<V> {
             let reason = "not sent: the leg before it was not confirmed".to_owned();
             self.hear_of(self.venue.now(), leg.id, Outcome::Refused { retcode: None, reason })?;
         }
-        Ok(())
+        Ok(all)
     }
 
-    /// Sends an intent, and writes down what became of it. Whether it was confirmed.
+    /// Sends an intent, and writes down what became of it. Whether all of it was carried out.
     fn send(&mut self, intent: &Intent, decided: Option<(&Decision, &Snapshot)>) -> Result<bool, LiveError> {
         let (sent, begun) = (self.venue.now(), self.clock.elapsed());
         // Nothing was sent: nothing is under way.
@@ -315,18 +360,20 @@ impl<V: Venue> Session<V> {
             .send(intent)
             .unwrap_or_else(|error| Outcome::Refused { retcode: None, reason: format!("not sent: {error}") });
         self.shared.metrics.sent(self.clock.elapsed() - begun);
-        let tick = self.engine.deployment().terms.tickets.tick_size;
+        let terms = &self.engine.deployment().terms.tickets;
+        let (tick, lots) = (terms.tick_size, intent.steps as f64 / terms.steps_per_lot);
         if let (Some((decision, account)), Outcome::Confirmed(fill)) = (decided, &outcome) {
             self.shared.filled(intent, decision, account, fill, tick);
         }
-        let confirmed = matches!(outcome, Outcome::Confirmed(_));
+        let whole = |volume: f64| (volume - lots).abs() <= 1e-6 * lots;
+        let confirmed = matches!(&outcome, Outcome::Confirmed(fill) if whole(fill.volume));
         self.hear_of(sent, intent.id, outcome)?;
         Ok(confirmed)
     }
 
     fn hear_of(&mut self, sent: UnixNanos, id: OrderId, outcome: Outcome) -> Result<(), LiveError> {
         let at = self.venue.now();
-        self.engine.outcome(id, &outcome);
+        self.engine.outcome(at, id, &outcome);
         self.journal.append(&Record::Outcome { at, sent, id, outcome: outcome.clone() }, &[])?;
         self.shared.metrics.outcome(&outcome);
         let severity = match &outcome {
@@ -351,8 +398,12 @@ impl<V: Venue> Session<V> {
                     let now = self.clock.elapsed();
                     let since = *self.unheard.entry(id).or_insert(now);
                     if now.saturating_sub(since) >= self.venue.absent_after() {
-                        let reason = "it never reached the broker".to_owned();
-                        self.hear_of(self.venue.now(), id, Outcome::Refused { retcode: None, reason })?;
+                        // Whatever may still be on its way is shut out, and only then the last look is believed.
+                        self.venue.fence()?;
+                        if self.venue.outcome(id)?.is_none() {
+                            let reason = "it never reached the broker".to_owned();
+                            self.hear_of(self.venue.now(), id, Outcome::Refused { retcode: None, reason })?;
+                        }
                     }
                 }
             }
@@ -362,7 +413,19 @@ impl<V: Venue> Session<V> {
 
     /// Flattens, when the loop was killed to that end or a stop is missing.
     fn close_what_must_be(&mut self) -> Result<(), LiveError> {
+        if let Some(why) = self.engine.waits_to_flatten() {
+            if !std::mem::replace(&mut self.waits, true) {
+                let open: Vec<OrderId> = self.engine.unresolved().collect();
+                self.say(Severity::Critical, "flatten_waits", json!({ "why": why, "for": open }));
+            }
+            return Ok(());
+        }
+        self.waits = false;
         let Some(why) = self.engine.must_flatten() else { return Ok(()) };
+        let now = self.clock.elapsed();
+        if now < self.flatten.0 {
+            return Ok(());
+        }
         let account = self.venue.snapshot(self.since())?;
         let at = self.venue.now();
         let (findings, intents) = self.engine.flatten(at, &account);
@@ -377,14 +440,42 @@ impl<V: Venue> Session<V> {
         if !intents.is_empty() {
             self.say(Severity::Critical, "flatten", json!({ "why": why, "intents": intents }));
         }
-        self.send_all(&intents, None)?;
+        let pause = if self.send_all(&intents, None)? { FIRST_PAUSE } else { (2 * self.flatten.1).min(LONGEST_PAUSE) };
+        let wait = if intents.is_empty() || pause == FIRST_PAUSE { Duration::ZERO } else { pause };
+        self.flatten = (now + wait, pause);
+        self.publish(Some(&account), None);
+        Ok(())
+    }
+
+    /// While an entry's stop is to be there, the account is looked at a few times within its grace.
+    fn look_for_the_stop(&mut self) -> Result<(), LiveError> {
+        let Some(grace) = self.engine.rules().stop_grace.filter(|_| self.engine.standing().carries_a_stop()) else {
+            return Ok(());
+        };
+        let now = self.clock.elapsed();
+        if now.saturating_sub(self.looked).as_secs_f64() < (grace / 3.0).max(1.0) {
+            return Ok(());
+        }
+        self.looked = now;
+        let account = self.venue.snapshot(self.since())?;
+        let at = self.venue.now();
+        let findings = self.engine.look(at, &account);
+        self.journal.append(&Record::Look { at, account: Box::new(account.clone()), findings: findings.clone() }, &[])?;
+        for finding in &findings {
+            self.say(Severity::Critical, "finding", json!({ "finding": finding }));
+        }
         self.publish(Some(&account), None);
         Ok(())
     }
 
     /// Follows what operators asked for.
     fn hear(&mut self) -> Result<(), LiveError> {
-        while let Some(Asked { command, by, why, answer }) = self.shared.asked() {
+        while let Some(Asked { command, by, why, given_up, answer }) = self.shared.asked() {
+            // Who asked for more has been told that it did not happen; less is done, however late.
+            let less = matches!(command, Command::Pause | Command::Kill { .. });
+            if given_up.load(Ordering::SeqCst) && !less {
+                continue;
+            }
             let done = self.obey(command, &by, &why);
             let told = done.as_ref().map(|()| ()).map_err(ToString::to_string);
             let _ = answer.send(told);
@@ -408,7 +499,7 @@ impl<V: Venue> Session<V> {
         };
         self.engine.command(&command, why, account.as_deref())?;
         if let Command::Swap { .. } = &command {
-            self.shared.deployed(self.engine.deployment());
+            self.shared.deployed(self.engine.deployment(), self.engine.previous());
         }
         let (at, by, why) = (self.venue.now(), by.to_owned(), why.to_owned());
         self.say(Severity::Warning, "command", json!({ "by": by, "why": why, "command": command }));
@@ -421,10 +512,14 @@ impl<V: Venue> Session<V> {
         if matches!(self.engine.standing().mode, Mode::Killed { .. }) {
             return Ok(());
         }
-        let file = self.settings.folder.join("KILL");
-        if let Ok(text) = std::fs::read_to_string(&file) {
-            let why = if text.trim().is_empty() { "the file KILL is there" } else { text.trim() };
-            return self.obey(Command::Kill { flatten: true }, "the file KILL", why);
+        match std::fs::read(self.settings.folder.join("KILL")) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            // One that cannot be read is there all the same.
+            found => {
+                let text: String = String::from_utf8_lossy(&found.unwrap_or_default()).chars().take(500).collect();
+                let why = if text.trim().is_empty() { "the file KILL is there" } else { text.trim() };
+                return self.obey(Command::Kill { flatten: true }, "the file KILL", why);
+            }
         }
         let silent = self.shared.silent_for(self.clock.elapsed());
         if let Some(limit) = self.settings.dead_man.filter(|limit| silent > *limit) {
@@ -441,11 +536,13 @@ impl<V: Venue> Session<V> {
     /// Says something to the log, to those who listen, and where it matters, to the alert's webhook.
     fn say(&mut self, severity: Severity, event: &str, details: serde_json::Value) {
         self.shared.say(severity, event, &details, self.venue.now());
-        let _ = self.log(event, &details);
     }
 
-    fn log(&self, event: &str, details: &serde_json::Value) -> Result<(), LiveError> {
-        Ok(cambist_runs::log::append(&self.settings.folder, self.venue.now(), event, details)?)
+    /// Ends in good order.
+    pub fn end(&mut self) {
+        if let Err(error) = self.venue.end() {
+            self.say(Severity::Warning, "end", json!({ "what": error.to_string() }));
+        }
     }
 
     fn publish(&mut self, account: Option<&Snapshot>, decision: Option<Decision>) {

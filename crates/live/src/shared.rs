@@ -1,7 +1,8 @@
 //! What the loop and those who watch it share: status, decisions, events, commands, metrics.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -47,6 +48,8 @@ pub struct Asked {
     pub by: String,
     /// Why.
     pub why: String,
+    /// Whether who asked has been told that it was not done.
+    pub given_up: Arc<AtomicBool>,
     /// Where the answer goes.
     pub answer: SyncSender<Result<(), String>>,
 }
@@ -121,6 +124,8 @@ pub struct Shared {
     heard: AtomicU64,
     drift: Mutex<Drift>,
     alerts: Alerts,
+    /// Folder of the log.
+    log: PathBuf,
     /// Counters.
     pub metrics: Metrics,
 }
@@ -146,9 +151,9 @@ fn push<T>(queue: &Mutex<VecDeque<T>>, value: T) {
 }
 
 impl Shared {
-    /// Of a loop that decides by `deployment`.
+    /// Of a loop that decides by `deployment`, and logs to the folder `log`.
     #[must_use]
-    pub fn new(deployment: Arc<Deployment>, alerts: Alerts) -> Arc<Self> {
+    pub fn new(deployment: Arc<Deployment>, alerts: Alerts, log: PathBuf) -> Arc<Self> {
         let (commands, inbox) = channel();
         let drift = Mutex::new(Drift::new(&deployment));
         Arc::new(Self {
@@ -165,6 +170,7 @@ impl Shared {
             heard: AtomicU64::new(0),
             drift,
             alerts,
+            log,
             metrics: Metrics::default(),
         })
     }
@@ -229,9 +235,14 @@ impl Shared {
     /// Why it is not done.
     pub fn ask(&self, command: Command, by: &str, why: &str) -> Result<(), String> {
         let (answer, heard) = sync_channel(1);
-        let asked = Asked { command, by: by.to_owned(), why: why.to_owned(), answer };
+        let given_up = Arc::new(AtomicBool::new(false));
+        let asked =
+            Asked { command, by: by.to_owned(), why: why.to_owned(), given_up: Arc::clone(&given_up), answer };
         self.commands.send(asked).map_err(|_| "the loop has ended".to_owned())?;
-        heard.recv_timeout(COMMAND).map_err(|_| "the loop does not answer".to_owned())?
+        heard.recv_timeout(COMMAND).unwrap_or_else(|_| {
+            given_up.store(true, Ordering::SeqCst);
+            Err("the loop is busy and has not heard it: a pause or a kill is done as soon as it does, anything else is not".to_owned())
+        })
     }
 
     /// The operator is there.
@@ -247,9 +258,8 @@ impl Shared {
         locked(&self.inbox).try_recv().ok()
     }
 
-    pub(crate) fn deployed(&self, deployment: &Arc<Deployment>) {
-        let before = self.deployment();
-        set(&self.previous, Some(before));
+    pub(crate) fn deployed(&self, deployment: &Arc<Deployment>, previous: Option<&Arc<Deployment>>) {
+        set(&self.previous, previous.map(Arc::clone));
         *locked(&self.drift) = Drift::new(deployment);
         set(&self.deployment, Arc::clone(deployment));
     }
@@ -259,14 +269,17 @@ impl Shared {
         // Nobody may be listening.
         let _ = self.events.send(line.to_string());
         self.alerts.raise(severity, event, &line);
+        let details = serde_json::json!({ "severity": severity, "what": details });
+        // A disk that is full stops no order; the journal is another file, and stops them all.
+        let _ = cambist_runs::log::append(&self.log, now, event, &details);
     }
 
-    pub(crate) fn drift(&self, observation: &[f32]) {
+    pub(crate) fn drift(&self, observation: &[f32], now: UnixNanos) {
         let left = locked(&self.drift).push(observation);
         if let Some(what) = left {
             self.metrics.drifted();
             let details = serde_json::json!({ "what": what });
-            self.say(Severity::Warning, "drift", &details, UnixNanos(0));
+            self.say(Severity::Warning, "drift", &details, now);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What may be done: running, paused, killed; what holds entries back; and the stop that an entry carries.
 
 use cambist_bridge::OrderId;
-use cambist_core::{Ticket, UnixNanos};
+use cambist_core::UnixNanos;
 use serde::Serialize;
 
 use crate::words::{Finding, Snapshot};
@@ -54,8 +54,8 @@ pub struct Standing {
     /// Orders since the journal began, and of these refused.
     pub orders: [u64; 2],
     carried: Option<Carried>,
-    /// Nothing has been held since it was killed.
-    flat: bool,
+    /// Something is held, as far as is known.
+    holds: bool,
 }
 
 impl Standing {
@@ -69,7 +69,7 @@ impl Standing {
             last_order: None,
             orders: [0; 2],
             carried: None,
-            flat: false,
+            holds: steps != 0,
         }
     }
 
@@ -94,7 +94,7 @@ impl Standing {
 
     pub(crate) fn must_flatten(&self) -> Option<String> {
         match &self.mode {
-            Mode::Killed { why, flatten: true } => (!self.flat).then(|| why.clone()),
+            Mode::Killed { why, flatten: true } => self.holds.then(|| why.clone()),
             Mode::Killed { .. } => None,
             _ => self.carried.filter(|c| c.missing).map(|_| "the stop of the entry is missing".to_owned()),
         }
@@ -112,7 +112,6 @@ impl Standing {
 
     pub(crate) fn kill(&mut self, why: &str, flatten: bool) {
         self.mode = Mode::Killed { why: why.to_owned(), flatten };
-        self.flat = false;
     }
 
     pub(crate) fn disagree(&mut self, what: &str) {
@@ -132,17 +131,24 @@ impl Standing {
         self.orders[1] += 1;
     }
 
-    /// Notes that the position will carry a stop once `ticket` is filled, or none.
-    pub(crate) fn carries(&mut self, at: UnixNanos, ticket: &Ticket, held: i64) {
-        let after = held + ticket.side.sign() * ticket.steps;
-        let opens = after.abs() > held.abs() || after.signum() * held.signum() < 0;
-        if opens {
-            self.carried = ticket.stop_loss.map(|_| Carried { since: at, missing: false });
-        }
+    /// An order that opens was filled: the position carries a stop from now on, or none.
+    pub(crate) fn carries(&mut self, at: UnixNanos, stop: bool) {
+        self.holds = true;
+        self.carried = stop.then_some(Carried { since: at, missing: false });
     }
 
-    pub(crate) fn flat(&mut self) {
-        (self.carried, self.flat) = (None, true);
+    /// Whether an entry's stop is to be looked for.
+    #[must_use]
+    pub fn carries_a_stop(&self) -> bool {
+        self.carried.is_some_and(|carried| !carried.missing)
+    }
+
+    /// Notes whether anything is held or on its way.
+    pub(crate) fn note(&mut self, account: &Snapshot) {
+        self.holds = !account.holdings.is_empty() || account.under_way != 0;
+        if !self.holds {
+            self.carried = None;
+        }
     }
 
     /// Looks for the stop that the last entry carried.

@@ -79,8 +79,10 @@ pub struct Intent {
     pub stop_loss: Option<i64>,
     /// Take profit, in ticks.
     pub take_profit: Option<i64>,
-    /// The position it closes, by its ticket.
+    /// The position it closes, by its ticket; in a netting account the one that it reduces.
     pub closes: Option<u64>,
+    /// Whether it only reduces: it must never open.
+    pub reduces: bool,
 }
 
 impl Intent {
@@ -147,7 +149,7 @@ pub enum Finding {
         /// Price.
         price: f64,
     },
-    /// Somebody else traded our symbol.
+    /// Our symbol was traded, by no order of this loop: by hand, or by the bridge's own switch.
     Manual {
         /// Ticket of the deal.
         deal: u64,
@@ -188,6 +190,15 @@ pub enum Finding {
 }
 
 impl Finding {
+    /// Money that was paid in or out.
+    #[must_use]
+    pub fn deposit(&self) -> Option<f64> {
+        match self {
+            Self::Deposit { amount } => Some(*amount),
+            _ => None,
+        }
+    }
+
     /// Whether trading must wait for an operator.
     #[must_use]
     pub fn disagrees(&self) -> bool {
@@ -217,6 +228,16 @@ pub enum Command {
         /// Its hash.
         hash: String,
     },
+    /// Limits as the config has them now.
+    Rules {
+        /// All of them.
+        rules: crate::rules::Rules,
+    },
+    /// Another policy decides beside, without trading; or none does.
+    Shadow {
+        /// Where it lies, and its hash.
+        artefact: Option<(std::path::PathBuf, String)>,
+    },
     /// Another limit of the live loop's own.
     Limit {
         /// Which.
@@ -230,13 +251,8 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
 pub enum Record {
-    /// The journal's first: what it is of.
+    /// The journal's first: what it is of. The bars before the first decision lie beside it.
     Opened(Box<Opened>),
-    /// Bars before the first decision; they lie beside the record.
-    History {
-        /// How many.
-        n_bars: usize,
-    },
     /// A bar that nobody decided on: it closed while we were away.
     Missed {
         /// The bar.
@@ -256,6 +272,15 @@ pub enum Record {
         decision: Box<Decision>,
         /// What a policy that only watches decided. Output.
         shadow: Option<Box<Decision>>,
+    },
+    /// Between bars: the account, and whether an entry's stop is there.
+    Look {
+        /// Our clock.
+        at: UnixNanos,
+        /// The account.
+        account: Box<Snapshot>,
+        /// How the books compare. Output.
+        findings: Vec<Finding>,
     },
     /// Between bars: the account, and what must be closed.
     Flatten {

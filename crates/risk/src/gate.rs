@@ -141,6 +141,12 @@ impl Gate {
         Self { limits, ..self.clone() }
     }
 
+    /// Money was paid in (or out, where `amount` is negative): neither profit nor loss.
+    pub fn paid_in(&mut self, amount: f64) {
+        self.peak = (self.peak + amount).max(0.0);
+        self.day_equity += amount;
+    }
+
     /// Notes equity as it goes; losses are counted from what was seen here.
     #[inline]
     pub fn observe(&mut self, now: UnixNanos, equity: f64) {

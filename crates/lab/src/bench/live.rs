@@ -130,7 +130,7 @@ fn decide(deployment: &Arc<Deployment>, clock: &dyn Clock) -> Result<(Vec<f64>, 
         intents += decision.intents.len();
         for intent in &decision.intents {
             let reason = "a bench".to_owned();
-            engine.outcome(intent.id, &cambist_bridge::Outcome::Refused { retcode: None, reason });
+            engine.outcome(bar.open_time, intent.id, &cambist_bridge::Outcome::Refused { retcode: None, reason });
         }
     }
     Ok((times, intents))

@@ -112,6 +112,10 @@ impl Paper {
         UnixNanos(time.0.saturating_add((passed * 1e9) as i64))
     }
 
+    fn hedges(&self) -> bool {
+        self.terminal.setup().rules.account.books == cambist_execution::Books::Hedging
+    }
+
     fn failed(error: impl std::fmt::Display) -> LiveError {
         LiveError::Broker(error.to_string())
     }
@@ -222,7 +226,8 @@ impl Broker for Paper {
             type_filling: IOC,
             sl: price(intent.stop_loss),
             tp: price(intent.take_profit),
-            position: intent.closes.unwrap_or(0),
+            // As the environment's broker has it: in a netting account an order is an order.
+            position: intent.closes.filter(|_| self.hedges()).unwrap_or(0),
             comment: "cambist".to_owned(),
             ..Request::default()
         };
@@ -257,6 +262,18 @@ impl Broker for Paper {
             price: (volume > 0.0).then_some(price),
             late: false,
         })))
+    }
+
+    fn begin(&mut self) -> Result<(), LiveError> {
+        Ok(())
+    }
+
+    fn fence(&mut self) -> Result<(), LiveError> {
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), LiveError> {
+        Ok(())
     }
 
     fn absent_after(&self) -> Duration {

@@ -198,6 +198,8 @@ pub(crate) async fn rollback(State(api): State<Arc<Api>>, Body(body): Body<Confi
     let Some(before) = api.shared.previous() else {
         return Err(Problem::new(StatusCode::CONFLICT, "refused", "no policy has been swapped"));
     };
+    (api.secrets.may_trade)(&before.hash)
+        .map_err(|reason| api.refused(Problem::new(StatusCode::CONFLICT, "refused", reason)))?;
     let command = Command::Swap { folder: before.folder.clone(), hash: before.hash.clone() };
     api.obey_confirmed(command, body.why, &body.totp).await
 }

@@ -26,7 +26,16 @@ pub(crate) struct Known {
     #[serde(default)]
     memory: Vec<f32>,
     /// Index of the market's regime.
+    #[serde(default, deserialize_with = "whole")]
+    #[schema(value_type = Option<u8>, maximum = 255)]
     regime: Option<u8>,
+}
+
+/// A whole number, however JSON writes it: 2 or 2.0.
+fn whole<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
+    let Some(number) = Option::<f64>::deserialize(deserializer)? else { return Ok(None) };
+    let fits = number.fract() == 0.0 && (0.0..=255.0).contains(&number);
+    fits.then_some(Some(number as u8)).ok_or_else(|| serde::de::Error::custom(format!("{number} is no whole number from 0 to 255")))
 }
 
 /// The account at the close.

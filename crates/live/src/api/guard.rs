@@ -1,6 +1,6 @@
 //! Who may ask for what: a bearer token, compared in constant time, and one-time passwords that are good once.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{MatchedPath, Request, State};
@@ -8,6 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use cambist_core::UnixNanos;
+use cambist_store::write_atomic;
 use serde_json::json;
 use subtle::ConstantTimeEq;
 use totp_rs::{Builder, Secret, Totp};
@@ -29,9 +30,15 @@ pub struct Secrets {
     pub(crate) may_trade: MayTrade,
     token: Vec<u8>,
     totp: Option<Totp>,
-    /// The last step whose password was used.
-    used: Mutex<u64>,
+    /// The last step whose password was used; and how many wrong ones there were, and from when on the next is looked at.
+    used: Mutex<(u64, u32, i64)>,
+    /// Where the last step is kept, so that a password is good once for every process.
+    kept: PathBuf,
 }
+
+/// Wrong passwords in a row after which none is looked at for a while, and for how many seconds.
+const WRONG: u32 = 3;
+const REST: i64 = 30;
 
 /// The secret in the first line of the file at `path`.
 ///
@@ -44,11 +51,11 @@ pub fn secret_of(path: &Path) -> Result<String, LiveError> {
 }
 
 impl Secrets {
-    /// `token`, and the base32 secret of an authenticator app; without one, nothing that needs a password is obeyed.
+    /// `token`, the file `kept` of the last password's step, and the base32 secret of an authenticator app; without one, nothing that needs a password is obeyed.
     ///
     /// # Errors
     /// When the token is short, or the secret is none.
-    pub fn new(token: &str, totp: Option<&str>, may_trade: MayTrade) -> Result<Self, LiveError> {
+    pub fn new(token: &str, totp: Option<&str>, kept: PathBuf, may_trade: MayTrade) -> Result<Self, LiveError> {
         if token.len() < SHORTEST || !token.bytes().all(|b| b.is_ascii_graphic()) {
             let text = format!(
                 "the token must have at least {SHORTEST} visible characters: openssl rand -hex 32 makes one"
@@ -66,7 +73,8 @@ impl Secrets {
                 Builder::new().with_secret(secret).build().map_err(|error| bad(error.to_string()))
             })
             .transpose()?;
-        Ok(Self { may_trade, token: token.as_bytes().to_vec(), totp, used: Mutex::new(0) })
+        let used = std::fs::read_to_string(&kept).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        Ok(Self { may_trade, token: token.as_bytes().to_vec(), totp, used: Mutex::new((used, 0, 0)), kept })
     }
 
     fn knows(&self, request: &Request) -> bool {
@@ -83,12 +91,26 @@ impl Secrets {
                 "no secret of one-time passwords was given (--totp-file): this cannot be asked for here",
             );
         };
+        let mut kept = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let (used, wrong, from) = &mut *kept;
+        if now.seconds() < *from {
+            return refused("too many passwords were wrong: none is looked at for half a minute");
+        }
         let Some(step) = totp.check(password, now.seconds().max(0).unsigned_abs()) else {
+            *wrong += 1;
+            if *wrong >= WRONG {
+                (*wrong, *from) = (0, now.seconds() + REST);
+            }
             return refused("the one-time password is not of this moment");
         };
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        *wrong = 0;
         if step <= *used {
             return refused("the one-time password was used already: wait for the next");
+        }
+        let text = format!("{step}\n");
+        let written = write_atomic(&self.kept, |file| std::io::Write::write_all(file, text.as_bytes()));
+        if let Err(error) = written {
+            return refused(&format!("that it was used cannot be written down: {error}"));
         }
         *used = step;
         Ok(())
