@@ -49,7 +49,10 @@ fn heavy_libraries_stay_behind_one_door() {
     assert!(users("rand").is_empty(), "randomness comes through cambist_core::rng");
     assert_eq!(users("polars"), only(&["cambist-data"]));
     assert_eq!(users("burn"), only(&["cambist-nets"]));
-    assert_eq!(users("sqlx"), only(&["cambist", "cambist-data", "cambist-live", "cambist-runs", "cambist-search", "cambist-store"]));
+    assert_eq!(
+        users("sqlx"),
+        only(&["cambist", "cambist-data", "cambist-live", "cambist-runs", "cambist-search", "cambist-store"])
+    );
 }
 
 fn sources(folder: &Path, out: &mut Vec<PathBuf>) {

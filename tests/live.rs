@@ -28,7 +28,8 @@ fn policy(folder: &Path, books: &str) -> PathBuf {
 }
 
 fn paper<'a>(run: &'a str, state: &'a str, speed: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let fixed = ["serve", run, "--from", "2023-03-10", "--until", "2023-03-22", "--listen", "127.0.0.1:0", "--quiet"];
+    let fixed =
+        ["serve", run, "--from", "2023-03-10", "--until", "2023-03-22", "--listen", "127.0.0.1:0", "--quiet"];
     [&fixed[..], &["--state", state, "--speed", speed], more].concat()
 }
 
@@ -103,7 +104,9 @@ fn a_killed_loop_goes_on_as_if_it_had_not_been() {
 fn a_journal_that_was_touched_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let run = policy(folder.path(), "netting");
-    let arguments = |state| paper(run.to_str().unwrap(), state, "0", &[]).into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let arguments = |state| {
+        paper(run.to_str().unwrap(), state, "0", &[]).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
     let serve = |state| {
         let arguments = arguments(state);
         works(folder.path(), &arguments.iter().map(String::as_str).collect::<Vec<_>>())

@@ -12,7 +12,9 @@ use cambist_lab::Promotions;
 use cambist_lab::live::{Pace, Paper, PaperRequest};
 use cambist_lab::signing::PublicKey;
 use cambist_live::api::{self, MayTrade, Secrets, secret_of};
-use cambist_live::{Alerts, Deployment, LiveConfig, LiveError, Mt5, Seat, Session, Settings, Shared, Venue, preflight};
+use cambist_live::{
+    Alerts, Deployment, LiveConfig, LiveError, Mt5, Seat, Session, Settings, Shared, Venue, preflight,
+};
 
 use crate::args::{MachineArgs, ServeArgs};
 use crate::{output, progress};
@@ -31,7 +33,8 @@ pub(crate) fn run(args: &ServeArgs, machine: &MachineArgs) -> anyhow::Result<()>
         shadow: args.shadow.clone(),
     };
     let webhook = config.webhook().map_err(anyhow::Error::msg)?;
-    let shared = Shared::new(Arc::clone(&deployment), Alerts::new(webhook, Arc::clone(&clock)), args.state.clone());
+    let shared =
+        Shared::new(Arc::clone(&deployment), Alerts::new(webhook, Arc::clone(&clock)), args.state.clone());
     if args.live {
         let bridge = config.bridge.context("--live needs the section [bridge] in --config")?;
         let token = secret_of(&bridge.token_file)?;
@@ -42,7 +45,8 @@ pub(crate) fn run(args: &ServeArgs, machine: &MachineArgs) -> anyhow::Result<()>
             "the policy's entries carry stops: write limits.stop_grace, the seconds after which a position whose stop is gone is closed"
         );
         ready(&deployment, &mut client, &bridge.symbol)?;
-        std::fs::create_dir_all(&args.state).with_context(|| format!("cannot make {}", args.state.display()))?;
+        std::fs::create_dir_all(&args.state)
+            .with_context(|| format!("cannot make {}", args.state.display()))?;
         let seat = Seat {
             symbol: bridge.symbol.clone(),
             account: args.account.context("--live needs --account")?,

@@ -456,7 +456,9 @@ impl Engine {
             return Err(why.clone());
         }
         if !self.books.are_settled() {
-            return Err("deals, positions and balance do not agree yet: looked at again at the next bar".to_owned());
+            return Err(
+                "deals, positions and balance do not agree yet: looked at again at the next bar".to_owned()
+            );
         }
         let age = (at.0 - self.close.0) as f64 * 1e-9;
         if let Some(limit) = self.rules.stale_after.filter(|limit| age > *limit) {

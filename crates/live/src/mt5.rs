@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cambist_bridge::{Action, BarRecord, BridgeError, Client, Order, OrderId, Outcome, PositionRecord, Side as Way};
+use cambist_bridge::{
+    Action, BarRecord, BridgeError, Client, Order, OrderId, Outcome, PositionRecord, Side as Way,
+};
 use cambist_core::clock::Clock;
 use cambist_core::{Bar, Side, UnixNanos, VolumeKind};
 use cambist_execution::Holding;
@@ -77,8 +79,9 @@ impl Mt5 {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, LiveError> {
         let seconds = deployment.timeframe.seconds();
-        let timeframe = timeframe_of(seconds)
-            .ok_or_else(|| LiveError::Config(format!("MetaTrader has no bars of {}", deployment.timeframe)))?;
+        let timeframe = timeframe_of(seconds).ok_or_else(|| {
+            LiveError::Config(format!("MetaTrader has no bars of {}", deployment.timeframe))
+        })?;
         let found = client.account()?.login;
         if found != seat.account {
             let (wanted, found) = (seat.account.to_string(), found.to_string());

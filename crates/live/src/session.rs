@@ -102,14 +102,30 @@ impl<V: Venue> Session<V> {
                 if wanted != found {
                     return Err(LiveError::OtherArtefact { wanted, found });
                 }
-                let mut session =
-                    Self { engine, journal, venue, shared, clock, settings, away: None, failures: 0, unheard: BTreeMap::new(), flatten: (Duration::ZERO, FIRST_PAUSE), looked: Duration::ZERO, waits: false };
+                let mut session = Self {
+                    engine,
+                    journal,
+                    venue,
+                    shared,
+                    clock,
+                    settings,
+                    away: None,
+                    failures: 0,
+                    unheard: BTreeMap::new(),
+                    flatten: (Duration::ZERO, FIRST_PAUSE),
+                    looked: Duration::ZERO,
+                    waits: false,
+                };
                 session.is_ours()?;
                 session.shared.deployed(session.engine.deployment(), session.engine.previous());
                 session.compare_history();
                 let rules = session.settings.rules;
                 if rules != *session.engine.rules() {
-                    session.obey(Command::Rules { rules }, "the config", "its limits are others than the journal's")?;
+                    session.obey(
+                        Command::Rules { rules },
+                        "the config",
+                        "its limits are others than the journal's",
+                    )?;
                 }
                 session
             }
@@ -158,7 +174,20 @@ impl<V: Venue> Session<V> {
         let mut engine = Engine::new(opened.clone(), deployment)?;
         bars.iter().try_for_each(|bar| engine.see(bar))?;
         journal.append(&Record::Opened(Box::new(opened)), &bars)?;
-        let mut session = Self { engine, journal, venue, shared, clock, settings, away: None, failures: 0, unheard: BTreeMap::new(), flatten: (Duration::ZERO, FIRST_PAUSE), looked: Duration::ZERO, waits: false };
+        let mut session = Self {
+            engine,
+            journal,
+            venue,
+            shared,
+            clock,
+            settings,
+            away: None,
+            failures: 0,
+            unheard: BTreeMap::new(),
+            flatten: (Duration::ZERO, FIRST_PAUSE),
+            looked: Duration::ZERO,
+            waits: false,
+        };
         if bars.len() < needed {
             let what = format!(
                 "{} bars of history, {needed} are needed: entries wait until features are ready",
@@ -336,7 +365,11 @@ impl<V: Venue> Session<V> {
     }
 
     /// Sends the legs of a decision that is durable, one after the other: one that was not carried out ends it.
-    fn send_all(&mut self, legs: &[Intent], decided: Option<(&Decision, &Snapshot)>) -> Result<bool, LiveError> {
+    fn send_all(
+        &mut self,
+        legs: &[Intent],
+        decided: Option<(&Decision, &Snapshot)>,
+    ) -> Result<bool, LiveError> {
         let (mut legs, mut all) = (legs.iter(), true);
         for leg in legs.by_ref() {
             all = self.send(leg, decided)?;
@@ -440,7 +473,11 @@ impl<V: Venue> Session<V> {
         if !intents.is_empty() {
             self.say(Severity::Critical, "flatten", json!({ "why": why, "intents": intents }));
         }
-        let pause = if self.send_all(&intents, None)? { FIRST_PAUSE } else { (2 * self.flatten.1).min(LONGEST_PAUSE) };
+        let pause = if self.send_all(&intents, None)? {
+            FIRST_PAUSE
+        } else {
+            (2 * self.flatten.1).min(LONGEST_PAUSE)
+        };
         let wait = if intents.is_empty() || pause == FIRST_PAUSE { Duration::ZERO } else { pause };
         self.flatten = (now + wait, pause);
         self.publish(Some(&account), None);
@@ -449,7 +486,8 @@ impl<V: Venue> Session<V> {
 
     /// While an entry's stop is to be there, the account is looked at a few times within its grace.
     fn look_for_the_stop(&mut self) -> Result<(), LiveError> {
-        let Some(grace) = self.engine.rules().stop_grace.filter(|_| self.engine.standing().carries_a_stop()) else {
+        let Some(grace) = self.engine.rules().stop_grace.filter(|_| self.engine.standing().carries_a_stop())
+        else {
             return Ok(());
         };
         let now = self.clock.elapsed();
@@ -460,7 +498,10 @@ impl<V: Venue> Session<V> {
         let account = self.venue.snapshot(self.since())?;
         let at = self.venue.now();
         let findings = self.engine.look(at, &account);
-        self.journal.append(&Record::Look { at, account: Box::new(account.clone()), findings: findings.clone() }, &[])?;
+        self.journal.append(
+            &Record::Look { at, account: Box::new(account.clone()), findings: findings.clone() },
+            &[],
+        )?;
         for finding in &findings {
             self.say(Severity::Critical, "finding", json!({ "finding": finding }));
         }
@@ -516,7 +557,8 @@ impl<V: Venue> Session<V> {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             // One that cannot be read is there all the same.
             found => {
-                let text: String = String::from_utf8_lossy(&found.unwrap_or_default()).chars().take(500).collect();
+                let text: String =
+                    String::from_utf8_lossy(&found.unwrap_or_default()).chars().take(500).collect();
                 let why = if text.trim().is_empty() { "the file KILL is there" } else { text.trim() };
                 return self.obey(Command::Kill { flatten: true }, "the file KILL", why);
             }

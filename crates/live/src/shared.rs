@@ -236,8 +236,13 @@ impl Shared {
     pub fn ask(&self, command: Command, by: &str, why: &str) -> Result<(), String> {
         let (answer, heard) = sync_channel(1);
         let given_up = Arc::new(AtomicBool::new(false));
-        let asked =
-            Asked { command, by: by.to_owned(), why: why.to_owned(), given_up: Arc::clone(&given_up), answer };
+        let asked = Asked {
+            command,
+            by: by.to_owned(),
+            why: why.to_owned(),
+            given_up: Arc::clone(&given_up),
+            answer,
+        };
         self.commands.send(asked).map_err(|_| "the loop has ended".to_owned())?;
         heard.recv_timeout(COMMAND).unwrap_or_else(|_| {
             given_up.store(true, Ordering::SeqCst);

@@ -51,7 +51,8 @@ pub fn decisions(folder: &Path, repeats: usize, clock: &dyn Clock) -> Result<Vec
 fn policies(own: &Deployment) -> Vec<(&'static str, TrainedPolicy)> {
     let spec = own.policy.networks()[0].spec();
     let fresh = |spec: &ActorCriticSpec, seed: u64| {
-        let mut network = init::orthogonal(spec, seed, 0.0).unwrap_or_else(|| own.policy.networks()[0].clone());
+        let mut network =
+            init::orthogonal(spec, seed, 0.0).unwrap_or_else(|| own.policy.networks()[0].clone());
         // Fresh networks ask for next to nothing: these ask for something, so that orders are part of what is timed.
         if let Some(last) = network.actor().last().map(|layer| layer.weight..layer.bias) {
             network.parameters[last].iter_mut().for_each(|weight| *weight *= 100.0);
@@ -130,7 +131,11 @@ fn decide(deployment: &Arc<Deployment>, clock: &dyn Clock) -> Result<(Vec<f64>, 
         intents += decision.intents.len();
         for intent in &decision.intents {
             let reason = "a bench".to_owned();
-            engine.outcome(bar.open_time, intent.id, &cambist_bridge::Outcome::Refused { retcode: None, reason });
+            engine.outcome(
+                bar.open_time,
+                intent.id,
+                &cambist_bridge::Outcome::Refused { retcode: None, reason },
+            );
         }
     }
     Ok((times, intents))

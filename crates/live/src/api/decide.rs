@@ -35,7 +35,8 @@ pub(crate) struct Known {
 fn whole<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
     let Some(number) = Option::<f64>::deserialize(deserializer)? else { return Ok(None) };
     let fits = number.fract() == 0.0 && (0.0..=255.0).contains(&number);
-    fits.then_some(Some(number as u8)).ok_or_else(|| serde::de::Error::custom(format!("{number} is no whole number from 0 to 255")))
+    fits.then_some(Some(number as u8))
+        .ok_or_else(|| serde::de::Error::custom(format!("{number} is no whole number from 0 to 255")))
 }
 
 /// The account at the close.

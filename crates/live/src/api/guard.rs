@@ -55,7 +55,12 @@ impl Secrets {
     ///
     /// # Errors
     /// When the token is short, or the secret is none.
-    pub fn new(token: &str, totp: Option<&str>, kept: PathBuf, may_trade: MayTrade) -> Result<Self, LiveError> {
+    pub fn new(
+        token: &str,
+        totp: Option<&str>,
+        kept: PathBuf,
+        may_trade: MayTrade,
+    ) -> Result<Self, LiveError> {
         if token.len() < SHORTEST || !token.bytes().all(|b| b.is_ascii_graphic()) {
             let text = format!(
                 "the token must have at least {SHORTEST} visible characters: openssl rand -hex 32 makes one"

@@ -57,6 +57,38 @@ impl utoipa::Modify for Bearer {
     }
 }
 
+/// Says of every number that it is one a float holds: JSON itself knows no largest.
+fn bound_numbers(components: &mut utoipa::openapi::Components) {
+    const LARGEST: f64 = 1e30;
+    let Ok(mut schemas) = serde_json::to_value(&components.schemas) else { return };
+    fn bound(value: &mut serde_json::Value) {
+        match value {
+            serde_json::Value::Object(fields) => {
+                let number = |kind: &serde_json::Value| {
+                    kind == "number"
+                        || kind.as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "number"))
+                };
+                if fields.get("type").is_some_and(number) {
+                    let keys =
+                        [("maximum", "exclusiveMaximum", LARGEST), ("minimum", "exclusiveMinimum", -LARGEST)];
+                    for (key, strict, bound) in keys {
+                        if !fields.contains_key(key) && !fields.contains_key(strict) {
+                            fields.insert(key.to_owned(), bound.into());
+                        }
+                    }
+                }
+                fields.values_mut().for_each(bound);
+            }
+            serde_json::Value::Array(values) => values.iter_mut().for_each(bound),
+            _ => {}
+        }
+    }
+    bound(&mut schemas);
+    if let Ok(bounded) = serde_json::from_value(schemas) {
+        components.schemas = bounded;
+    }
+}
+
 fn router(api: &Arc<Api>) -> axum::Router {
     let open = OpenApiRouter::new().routes(routes!(views::health)).routes(routes!(views::ready));
     let kept = OpenApiRouter::new()
@@ -82,8 +114,11 @@ fn router(api: &Arc<Api>) -> axum::Router {
         .routes(routes!(commands::rollback))
         .routes(routes!(commands::limit))
         .route_layer(from_fn_with_state(Arc::clone(api), guard::token));
-    let (router, document) =
+    let (router, mut document) =
         OpenApiRouter::with_openapi(Document::openapi()).merge(open).merge(kept).split_for_parts();
+    if let Some(components) = &mut document.components {
+        bound_numbers(components);
+    }
     let document = Arc::new(document);
     router
         .route(
