@@ -11,6 +11,7 @@ over, everything must come clear, and `check_live.py`, a process of its own, rea
 
 import argparse
 import collections
+import concurrent.futures
 import http.client
 import http.server
 import json
@@ -330,32 +331,40 @@ class Run:
         self.terminal.close()
 
 
+def judged(seed, promoted, keep):
+    """One run and what the checker says of it: the run, orders, findings."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        run = Run(folder, seed, promoted)
+        try:
+            run.live_through()
+        finally:
+            run.close()
+        checked = subprocess.run([sys.executable, str(HERE / "check_live.py"), str(folder)], capture_output=True, text=True)
+        said = "" if checked.returncode == 0 else f"run {seed}: {checked.stdout}{checked.stderr}"
+        if said and keep:
+            shutil.copytree(folder, pathlib.Path(keep) / str(seed))
+        return run, int((checked.stdout.split() or ["0"])[0]), said
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=2, help="runs at once")
     parser.add_argument("--keep", help="folder for what is left of runs with findings")
     arguments = parser.parse_args()
-    met, kills, failed, orders, slow = collections.Counter(), collections.Counter(), [], 0, 0
+    met, kills, failed, orders, slow = collections.Counter(), collections.Counter(), 0, 0, 0
     with tempfile.TemporaryDirectory() as of_policies:
         promoted = {books: Promoted(pathlib.Path(of_policies) / books, books) for books in ["hedging", "netting"]}
-        for seed in range(arguments.seed, arguments.seed + arguments.runs):
-            with tempfile.TemporaryDirectory() as name:
-                folder = pathlib.Path(name)
-                run = Run(folder, seed, promoted)
-                try:
-                    run.live_through()
-                finally:
-                    run.close()
-                met, kills, slow = met + run.met, kills + run.kills, slow + run.slow
-                checked = subprocess.run([sys.executable, str(HERE / "check_live.py"), str(folder)], capture_output=True, text=True)
-                orders += int((checked.stdout.split() or ["0"])[0])
-                if checked.returncode != 0:
-                    failed.append(seed)
-                    print(f"run {seed}: {checked.stdout}{checked.stderr}", flush=True)
-                    if arguments.keep:
-                        shutil.copytree(folder, pathlib.Path(arguments.keep) / str(seed))
-    print(f"{arguments.runs} runs, {orders} orders in the terminal's books, {len(failed)} runs with findings, {slow} bars undecided in time")
+        with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+            seeds = range(arguments.seed, arguments.seed + arguments.runs)
+            for run, n_orders, said in pool.map(lambda seed: judged(seed, promoted, arguments.keep), seeds):
+                met, kills, slow, orders = met + run.met, kills + run.kills, slow + run.slow, orders + n_orders
+                failed += bool(said)
+                if said:
+                    print(said, flush=True)
+    print(f"{arguments.runs} runs, {orders} orders in the terminal's books, {failed} runs with findings, {slow} bars undecided in time")
     print("orders met   " + ", ".join(f"{name} {n}" for name, n in sorted(met.items())))
     print("killed       " + ", ".join(f"{name} {n}" for name, n in sorted(kills.items())))
     return 1 if failed else 0

@@ -7,10 +7,11 @@ import sys
 import pytest
 
 STORM = pathlib.Path(__file__).parents[1] / "storm" / "storm.py"
+LIVE = STORM.with_name("live.py")
 
 
-def storm(*arguments):
-    return subprocess.run([sys.executable, str(STORM), *arguments], capture_output=True, text=True, timeout=600)
+def storm(*arguments, script=STORM):
+    return subprocess.run([sys.executable, str(script), *arguments], capture_output=True, text=True, timeout=600)
 
 
 def test_the_books_agree_after_a_storm():
@@ -23,3 +24,8 @@ def test_the_books_agree_after_a_storm():
 def test_a_safeguard_that_is_missing_is_found(safeguard, finding):
     said = storm("--runs", "2", "--seed", "1", "--without", safeguard)
     assert said.returncode == 1 and finding in said.stdout, said.stdout + said.stderr
+
+
+def test_three_books_agree_after_a_storm_over_the_live_loop():
+    said = storm("--runs", "2", "--seed", "1", script=LIVE)
+    assert said.returncode == 0 and "0 runs with findings" in said.stdout, said.stdout + said.stderr

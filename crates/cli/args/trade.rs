@@ -103,6 +103,14 @@ pub(crate) enum CostsCommand {
         #[arg(long)]
         at: String,
     },
+    /// What spread, slippage and delay were in a live or paper journal, and whether training was too kind.
+    Calibrate {
+        /// Folder of the journal.
+        journal: PathBuf,
+        /// Folder of the artefact, where it is no longer where it was.
+        #[arg(long)]
+        artefact: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

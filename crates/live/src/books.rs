@@ -152,3 +152,98 @@ impl Books {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cambist_core::UnixNanos;
+    use cambist_execution::{Holding, presets};
+
+    fn snapshot(balance: f64, steps: i64, deals: Vec<DealRecord>) -> Snapshot {
+        let held = (steps != 0).then(|| Holding::told(1, steps, 100.0, [None, None], 0.0));
+        Snapshot {
+            at: UnixNanos(0),
+            broker_time: UnixNanos::from_millis(1000),
+            balance,
+            holdings: held.into_iter().collect(),
+            mark: None,
+            rate: 1.0,
+            quote: [1.0, 2.0],
+            under_way: 0,
+            deals,
+            shut: None,
+        }
+    }
+
+    /// A deal of 0.05 lots at 1000 + `ticket` milliseconds.
+    fn deal(ticket: u64, kind: u32, reason: u32, magic: u64, profit: f64) -> DealRecord {
+        DealRecord {
+            ticket,
+            order: ticket,
+            symbol: "BTCUSD".to_owned(),
+            kind,
+            entry: 0,
+            magic,
+            position_id: 1,
+            reason,
+            volume: 0.05,
+            price: 57.0,
+            commission: -0.5,
+            swap: 0.0,
+            profit,
+            fee: 0.0,
+            time_ms: 1000 + ticket as i64,
+        }
+    }
+
+    #[test]
+    fn what_moved_money_is_told_apart() {
+        let instrument = presets::instrument("btcusd").unwrap();
+        let mut books = Books::new("BTCUSD", &snapshot(1000.0, 0, Vec::new()));
+        let id = OrderId::derive(1, "BTCUSD", UnixNanos(7), 0, 0);
+        books.note_order(id);
+        let magic = (7 << 48) | id.bits();
+        let foreign = DealRecord { symbol: "EURUSD".to_owned(), ..deal(7, 0, 3, 0, 9.0) };
+        let deals = vec![
+            deal(1, 0, 3, magic, 0.0),
+            deal(2, 1, 4, 0, 3.0),
+            deal(3, 0, 0, 0, 0.0),
+            deal(4, 1, 6, 0, -2.0),
+            deal(5, 2, 0, 0, 50.5),
+            deal(6, 3, 0, 0, 25.5),
+            foreign,
+        ];
+        // Six half units of commission, 3 − 2 + 50.5 + 9 of profit; credit is no balance.
+        let found = books.reconcile(&snapshot(1057.5, 0, deals.clone()), &instrument, false);
+        let kinds: Vec<String> =
+            found.iter().map(|f| format!("{f:?}").split_once(' ').unwrap().0.to_owned()).collect();
+        assert_eq!(kinds, ["Fill", "Stopped", "Manual", "StoppedOut", "Deposit", "Other", "Other"]);
+        assert!(books.are_settled() && found.iter().filter(|f| f.disagrees()).count() == 1);
+        assert_eq!(found[0], Finding::Fill { id, steps: 5, price: 57.0 });
+        // What is told again is booked once.
+        assert_eq!(books.reconcile(&snapshot(1057.5, 0, deals), &instrument, false), []);
+    }
+
+    #[test]
+    fn what_lags_is_waited_for_and_what_stays_is_a_disagreement() {
+        let instrument = presets::instrument("btcusd").unwrap();
+        let mut books = Books::new("BTCUSD", &snapshot(1000.0, 0, Vec::new()));
+        let look = |books: &mut Books, steps, in_play| {
+            books.reconcile(&snapshot(1000.0, steps, Vec::new()), &instrument, in_play)
+        };
+        for _ in 1..PATIENCE {
+            assert_eq!(look(&mut books, 5, false), []);
+            assert!(!books.are_settled());
+        }
+        let found = look(&mut books, 5, false);
+        assert_eq!(found, [Finding::Position { books: 0, broker: 5 }]);
+        // While an order is under way nothing is compared; after an adoption all is well.
+        assert_eq!(look(&mut books, 9, true), []);
+        books.adopt(&snapshot(1000.0, 9, Vec::new()));
+        assert_eq!(look(&mut books, 9, false), []);
+        assert!(books.are_settled());
+        // A history that lags may tell of what was in the balance when it was taken over.
+        let early = DealRecord { time_ms: 1000, ..deal(8, 2, 0, 0, 1000.0) };
+        assert_eq!(books.reconcile(&snapshot(1000.0, 9, vec![early]), &instrument, false), []);
+    }
+}

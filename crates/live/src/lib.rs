@@ -9,6 +9,7 @@
 pub mod alert;
 pub mod api;
 pub mod books;
+mod calibrate;
 mod config;
 pub mod deployment;
 pub mod drift;
@@ -29,6 +30,7 @@ mod standing;
 pub mod words;
 
 pub use alert::{Alerts, Webhook};
+pub use calibrate::{Measured, calibrate};
 pub use config::{BridgeConfig, LiveConfig};
 pub use deployment::{Deployment, DeploymentError, Terms};
 pub use engine::{Difference, Engine};

@@ -518,7 +518,7 @@ impl<V: Venue> Session<V> {
                 continue;
             }
             let done = self.obey(command, &by, &why);
-            let told = done.as_ref().map(|()| ()).map_err(ToString::to_string);
+            let told = done.as_ref().copied().map_err(ToString::to_string);
             let _ = answer.send(told);
             match done {
                 Err(error @ LiveError::Database(_)) => return Err(error),

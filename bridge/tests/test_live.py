@@ -1,0 +1,57 @@
+"""Before the first order: what `cambist serve --live` and `cambist live preflight` refuse, over the bridge that ships."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from conftest import BINARY, TOKEN
+
+sys.path[:0] = [str(pathlib.Path(__file__).parents[1] / "storm")]
+
+from live import LIMITS, Promoted  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def promoted(tmp_path_factory):
+    return Promoted(tmp_path_factory.mktemp("policies") / "netting", "netting")
+
+
+def config(folder, bridge, limits=LIMITS):
+    (folder / "bridge-token").write_text(TOKEN + "\n")
+    (folder / "live.toml").write_text(limits.format(port=bridge.port, token=folder / "bridge-token"))
+    return str(folder / "live.toml")
+
+
+def cambist(folder, *arguments):
+    return subprocess.run([BINARY, *map(str, arguments)], cwd=folder, capture_output=True, text=True, timeout=60)
+
+
+def test_an_account_of_another_kind_is_named_and_not_traded(make, promoted, tmp_path):
+    good = make(books="netting")
+    preflight = ["live", "preflight", promoted.run, "--config", config(tmp_path, good), "--account", 1]
+    said = cambist(promoted.folder, *preflight)
+    assert said.returncode == 0 and said.stdout.count("good") >= 14, said.stdout + said.stderr
+    assert cambist(promoted.folder, *preflight[:-1], 2).stderr.count("logged in to 1, not to 2") == 1
+    good.close()
+    other = make(books="hedging")
+    said = cambist(promoted.folder, "live", "preflight", promoted.run, "--config", config(tmp_path, other), "--account", 1)
+    assert said.returncode == 1 and "account kind" in said.stdout and "differs" in said.stdout and "1 fields differ" in said.stderr
+    serve = ["serve", promoted.run, "--live", "--account", 1, "--config", config(tmp_path, other), "--state", tmp_path / "live"]
+    said = cambist(promoted.folder, *serve, "--trust", promoted.key)
+    assert said.returncode == 1 and "account kind is hedging at the broker, netting in training" in said.stderr, said.stderr
+    assert other.terminal.deals() == []
+
+
+def test_live_needs_a_promotion_a_stop_grace_and_its_own_account(make, promoted, tmp_path):
+    bridge = make(books="netting")
+    serve = ["serve", promoted.run, "--live", "--config", config(tmp_path, bridge), "--state", tmp_path / "live"]
+    said = cambist(promoted.folder, *serve, "--account", 1, "--trust", "0" * 64)
+    assert said.returncode == 1 and "whom nobody here trusts" in said.stderr, said.stderr
+    said = cambist(promoted.folder, *serve, "--account", 2, "--trust", promoted.key)
+    assert said.returncode == 1 and "account 2, here it is 1" in said.stderr, said.stderr
+    config(tmp_path, bridge, LIMITS.replace("stop_grace = 60.0\n", ""))
+    said = cambist(promoted.folder, *serve, "--account", 1, "--trust", promoted.key)
+    assert said.returncode == 1 and "write limits.stop_grace" in said.stderr, said.stderr
+    assert not (tmp_path / "live" / "journal.sqlite").exists()
