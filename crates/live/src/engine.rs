@@ -1,54 +1,24 @@
 //! The live loop's mind: a function of what it hears. Inputs go in, decisions and intents come out; it reads no clock, no file and no
 //! network, so that a journal of its inputs gives the same decisions again, to the bit.
 
+mod entry;
+mod hearing;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cambist_bridge::{OrderId, Outcome};
-use cambist_core::{Bar, Side, Ticket, UnixNanos};
-use cambist_decide::{AccountView, DecisionPath, Desk, Gate, Moment, Position, QuoteView, desk};
-use cambist_execution::{Account, Approved, Holding, Mark};
-use cambist_policy::Runner;
+use cambist_bridge::OrderId;
+use cambist_core::{Bar, Side, UnixNanos};
+use cambist_decide::{AccountView, Desk, Gate, Moment, QuoteView};
+use cambist_execution::{Account, Holding, Mark};
 
 use crate::books::Books;
-use crate::deployment::{Deployment, DeploymentError};
+use crate::deployment::Deployment;
 use crate::error::LiveError;
-use crate::market::Market;
+use crate::mind::Mind;
 use crate::rules::Rules;
 use crate::standing::{Sent, Standing};
-use crate::words::{Command, Decision, Finding, Intent, Opened, Record, Snapshot};
-
-/// A policy with what it remembers and sees.
-struct Mind {
-    deployment: Arc<Deployment>,
-    path: DecisionPath,
-    runner: Runner,
-    market: Market,
-    features: Vec<f32>,
-}
-
-impl Mind {
-    fn new(deployment: Arc<Deployment>) -> Result<Self, DeploymentError> {
-        let (path, market) = (deployment.path(), Market::new(&deployment)?);
-        let runner = Runner::new(deployment.policy.clone(), 1, deployment.action_mode, 0);
-        Ok(Self { deployment, path, runner, market, features: Vec::new() })
-    }
-
-    /// Observation, action and target for `account`; the memory takes a step.
-    fn act(&mut self, account: &AccountView) -> (Vec<f32>, Vec<f32>, f64) {
-        let Self { path, runner, market, features, .. } = self;
-        let sees = market.features(features);
-        let mut observation = vec![0.0; path.observation_spec().width()];
-        path.observe(sees.then_some(&features[..]), account, None, &mut observation);
-        let mut allowed = vec![true; path.mask_width()];
-        path.mask(&mut allowed);
-        let mut action = vec![0.0; path.action_spec().width()];
-        let regime = market.last().and_then(|seen| seen.regime);
-        runner.act_once(&observation, &allowed, regime, &mut action);
-        let target = path.target(&action, account.held_target, sees);
-        (observation, action, target)
-    }
-}
+use crate::words::{Decision, Finding, Intent, Opened, Snapshot};
 
 /// An order that was written down and of which not all is known.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -59,6 +29,8 @@ struct Pending {
     /// Whether it opens, and if so with a stop.
     opens: Option<bool>,
 }
+
+pub use hearing::Difference;
 
 /// The mind of a live loop.
 pub struct Engine {
@@ -85,17 +57,6 @@ pub struct Engine {
     /// The last bars, to warm up another policy.
     bars: std::collections::VecDeque<Bar>,
     n_kept: usize,
-}
-
-/// What a record, heard for the second time, should have said.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Difference {
-    /// What differs.
-    pub what: &'static str,
-    /// As it is written.
-    pub written: String,
-    /// As it is now.
-    pub now: String,
 }
 
 impl Engine {
@@ -413,110 +374,6 @@ impl Engine {
         })
     }
 
-    /// `ticket`, or what is left of it that only reduces, if nothing holds it.
-    fn allowed(
-        &mut self,
-        at: UnixNanos,
-        ticket: Approved<Ticket>,
-        account: &Snapshot,
-        view: &AccountView,
-    ) -> Result<Approved<Ticket>, String> {
-        // Everything would rest on a position that is not known.
-        if let Some(id) = self.pending.keys().next() {
-            return Err(format!("order {id} is unresolved"));
-        }
-        let held = account.steps();
-        let asked = ticket.get();
-        let after = held + asked.side.sign() * asked.steps;
-        let reduces = after.abs() <= held.abs() && after.signum() * held.signum() >= 0;
-        let Err(why) = self.opens(at, &asked, reduces, account, view) else { return Ok(ticket) };
-        if reduces && !self.standing.is_frozen() {
-            return Ok(ticket);
-        }
-        let reverses = held != 0 && after.signum() == -held.signum();
-        match ticket.part(held.abs(), None) {
-            Some(part) if reverses && !self.standing.is_frozen() => Ok(part.without_levels()),
-            _ => Err(why),
-        }
-    }
-
-    /// Why `asked` may not open, if so.
-    fn opens(
-        &mut self,
-        at: UnixNanos,
-        asked: &Ticket,
-        reduces: bool,
-        account: &Snapshot,
-        view: &AccountView,
-    ) -> Result<(), String> {
-        if let Some(why) = self.standing.held_by() {
-            return Err(why);
-        }
-        if let Some(why) = &account.shut {
-            return Err(why.clone());
-        }
-        if !self.books.are_settled() {
-            return Err(
-                "deals, positions and balance do not agree yet: looked at again at the next bar".to_owned()
-            );
-        }
-        let age = (at.0 - self.close.0) as f64 * 1e-9;
-        if let Some(limit) = self.rules.stale_after.filter(|limit| age > *limit) {
-            return Err(format!("the bar closed {age:.1} seconds ago; limits.stale_after is {limit}"));
-        }
-        if let Some(limit) = self.rules.clock_skew.filter(|limit| -age > *limit) {
-            return Err(format!(
-                "the bar closes in {:.1} seconds; limits.clock_skew is {limit}: one of the two clocks is wrong",
-                -age
-            ));
-        }
-        let spread = account.quote[1] - account.quote[0];
-        if let Some(limit) = self.rules.max_spread.filter(|limit| spread > *limit) {
-            return Err(format!("the spread is {spread} ticks; limits.max_spread is {limit}"));
-        }
-        let steps = account.steps();
-        let terms = &self.mind.deployment.terms;
-        if let Some(limit) = self.rules.max_lots.filter(|_| !reduces) {
-            let lots = (steps + asked.side.sign() * asked.steps).abs() as f64 / terms.tickets.steps_per_lot;
-            if lots > limit * (1.0 + 1e-9) {
-                return Err(format!("the position would be {lots} lots; limits.max_lots is {limit}"));
-            }
-        }
-        let position = Position {
-            now: self.close,
-            priced_at: self.close,
-            equity: view.equity,
-            steps,
-            step_value: terms.tickets.step_units * view.price,
-        };
-        self.guard.approve(*asked, &position).map(drop).map_err(|shut| format!("limits: {shut}"))
-    }
-
-    fn intents(&mut self, ticket: Approved<Ticket>, account: &Snapshot) -> Vec<Intent> {
-        let held = account.holdings.iter().map(|held| (held.id, held.steps));
-        let parts = desk::parts(ticket, self.mind.deployment.is_hedging().then_some(held));
-        let sequence = self.sequence;
-        self.sequence += 1;
-        let intent = |(leg, part): (usize, Approved<Ticket>)| {
-            let Ticket { side, steps, stop_loss, take_profit, closes, .. } = part.get();
-            let id = self.id(sequence, leg);
-            let signed = side.sign() * steps;
-            let held = account.steps();
-            let after = held + signed;
-            let shrinks = after.abs() <= held.abs() && after.signum() * held.signum() >= 0;
-            let reduces = closes.is_some() || (!self.mind.deployment.is_hedging() && shrinks);
-            let own = account.holdings.first().map(|held| held.id);
-            let closes = closes.or(own.filter(|_| reduces));
-            Intent { id, side, steps, stop_loss, take_profit, closes, reduces }
-        };
-        parts.into_iter().enumerate().map(intent).collect()
-    }
-
-    fn id(&self, sequence: u32, leg: usize) -> OrderId {
-        let Opened { account, symbol, .. } = &self.opened;
-        OrderId::derive(*account, symbol, self.close, sequence, leg as u32)
-    }
-
     fn note(&mut self, intent: &Intent, pending: Pending) {
         self.pending.insert(intent.id, pending);
         self.books.note_order(intent.id);
@@ -557,132 +414,10 @@ impl Engine {
         }
         (findings, intents)
     }
-
-    /// Hears at `at` what became of an order.
-    pub fn outcome(&mut self, at: UnixNanos, id: OrderId, outcome: &Outcome) {
-        let Some(pending) = self.pending.get(&id).copied() else { return };
-        match outcome {
-            Outcome::Unknown(_) => {}
-            Outcome::Refused { .. } => {
-                self.pending.remove(&id);
-                self.standing.refused();
-            }
-            Outcome::Confirmed(_) => {
-                self.pending.remove(&id);
-                if let Some(stop) = pending.opens {
-                    self.standing.carries(at, stop);
-                }
-                if let Some((target, expected, held)) = pending.goal {
-                    self.desk.sent(target, pending.steps, expected, held);
-                }
-            }
-        }
-    }
-
-    /// Hears a command.
-    ///
-    /// # Errors
-    /// When it cannot be followed; nothing has changed then.
-    pub fn command(
-        &mut self,
-        command: &Command,
-        why: &str,
-        account: Option<&Snapshot>,
-    ) -> Result<(), LiveError> {
-        match command {
-            Command::Pause => self.standing.pause(why),
-            Command::Resume => self.standing.resume(),
-            Command::Kill { flatten } => self.standing.kill(why, *flatten),
-            Command::Adopt => {
-                if let Some(account) = account {
-                    self.books.adopt(account);
-                }
-                self.standing.adopt();
-            }
-            Command::Swap { folder, hash } => {
-                let deployment = Arc::new(Deployment::load(folder)?);
-                if deployment.hash != *hash {
-                    let (wanted, found) = (hash.clone(), deployment.hash.clone());
-                    return Err(LiveError::OtherArtefact { wanted, found });
-                }
-                let limits = deployment.terms.gate;
-                let mind = self.warmed(deployment)?;
-                self.previous = Some(Arc::clone(&self.mind.deployment));
-                self.mind = mind;
-                self.desk.set_limits(limits);
-            }
-            Command::Shadow { artefact: None } => self.shadow = None,
-            Command::Shadow { artefact: Some((folder, hash)) } => {
-                let deployment = Arc::new(Deployment::load(folder)?);
-                if deployment.hash != *hash {
-                    let (wanted, found) = (hash.clone(), deployment.hash.clone());
-                    return Err(LiveError::OtherArtefact { wanted, found });
-                }
-                self.shadow = Some(self.warmed(deployment)?);
-            }
-            Command::Rules { rules } => {
-                self.rules = *rules;
-                self.limits_changed();
-            }
-            Command::Limit { name, value } => {
-                self.rules.set(name, *value).map_err(LiveError::Limit)?;
-                self.limits_changed();
-            }
-        }
-        Ok(())
-    }
-
-    /// The gate takes over the rules; what it remembers of the day and the top is kept.
-    fn limits_changed(&mut self) {
-        self.guard = self.guard.with_limits(self.rules.gate(self.mind.deployment.listing().clock));
-    }
-
-    /// Hears a record again, and says where what it decides now is not what is written.
-    ///
-    /// # Errors
-    /// When the record cannot be followed.
-    pub fn replay(&mut self, record: &Record) -> Result<Vec<Difference>, LiveError> {
-        let mut differences = Vec::new();
-        let mut compare = |what, written: String, now: String| {
-            if written != now {
-                differences.push(Difference { what, written, now });
-            }
-        };
-        match record {
-            Record::Opened(_) => {}
-            Record::Missed { bar } => self.see(&(*bar).into())?,
-            Record::Step { at, bar, account, findings, decision, shadow } => {
-                let (found, decided, shaded) = self.step(*at, &(*bar).into(), account)?;
-                compare("findings", said(findings), said(&found));
-                compare("observation", said(&decision.observation), said(&decided.observation));
-                compare("action", said(&decision.action), said(&decided.action));
-                compare("intents", said(&decision.intents), said(&decided.intents));
-                compare("decision", said(decision), said(&decided));
-                compare("shadow", said(shadow), said(&shaded.map(Box::new)));
-            }
-            Record::Flatten { at, account, findings, intents, .. } => {
-                let (found, sent) = self.flatten(*at, account);
-                compare("findings", said(findings), said(&found));
-                compare("intents", said(intents), said(&sent));
-            }
-            Record::Look { at, account, findings } => {
-                compare("findings", said(findings), said(&self.look(*at, account)));
-            }
-            Record::Outcome { at, id, outcome, .. } => self.outcome(*at, *id, outcome),
-            Record::Commanded { why, command, account, .. } => {
-                self.command(command, why, account.as_deref())?;
-            }
-        }
-        Ok(differences)
-    }
 }
 
 /// What is written down: JSON has no word for what is no number, and a policy that asks for one asks for nothing.
 fn numbers(mut values: Vec<f32>) -> Vec<f32> {
     values.iter_mut().filter(|value| !value.is_finite()).for_each(|value| *value = 0.0);
     values
-}
-
-fn said(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_else(|error| error.to_string())
 }

@@ -18,6 +18,7 @@ mod error;
 mod journal;
 mod market;
 pub mod metrics;
+mod mind;
 pub mod mt5;
 mod operator;
 mod port;
