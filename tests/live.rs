@@ -120,9 +120,9 @@ fn a_journal_that_was_touched_is_named() {
     };
     // A byte of what was seen, of a hash, a record that is gone, two that changed places.
     for (sql, record) in [
-        ("UPDATE records SET body = replace(body, '\"target\":', '\"target\": ') WHERE seq = 40", 40),
+        ("UPDATE records SET body = replace(body, 'at', 'aT') WHERE seq = 40", 40),
         ("UPDATE records SET hash = zeroblob(32) WHERE seq = 3", 3),
-        ("UPDATE records SET data = zeroblob(length(data)) WHERE seq = 2", 2),
+        ("UPDATE records SET data = zeroblob(length(data)) WHERE seq = 1", 1),
         ("DELETE FROM records WHERE seq = 17", 17),
     ] {
         let copy = folder.path().join("touched");

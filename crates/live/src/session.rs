@@ -23,7 +23,7 @@ use crate::port::Venue;
 use crate::replay::live_through;
 use crate::rules::Rules;
 use crate::shared::{Severity, Shared};
-use crate::words::{Command, Decision, Intent, Opened, Record, Snapshot};
+use crate::words::{Command, Decision, Finding, Intent, Opened, Record, Snapshot};
 
 /// How long a turn waits for a bar before it looks around.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -102,20 +102,7 @@ impl<V: Venue> Session<V> {
                 if wanted != found {
                     return Err(LiveError::OtherArtefact { wanted, found });
                 }
-                let mut session = Self {
-                    engine,
-                    journal,
-                    venue,
-                    shared,
-                    clock,
-                    settings,
-                    away: None,
-                    failures: 0,
-                    unheard: BTreeMap::new(),
-                    flatten: (Duration::ZERO, FIRST_PAUSE),
-                    looked: Duration::ZERO,
-                    waits: false,
-                };
+                let mut session = Self::of(engine, journal, venue, shared, clock, settings);
                 session.is_ours()?;
                 session.shared.deployed(session.engine.deployment(), session.engine.previous());
                 session.compare_history();
@@ -135,6 +122,30 @@ impl<V: Venue> Session<V> {
         session.resolve()?;
         session.publish(None, None);
         Ok(session)
+    }
+
+    fn of(
+        engine: Engine,
+        journal: Journal,
+        venue: V,
+        shared: Arc<Shared>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            engine,
+            journal,
+            venue,
+            shared,
+            clock,
+            settings,
+            away: None,
+            failures: 0,
+            unheard: BTreeMap::new(),
+            flatten: (Duration::ZERO, FIRST_PAUSE),
+            looked: Duration::ZERO,
+            waits: false,
+        }
     }
 
     /// Lets the policy of the settings decide beside, or nobody.
@@ -174,20 +185,7 @@ impl<V: Venue> Session<V> {
         let mut engine = Engine::new(opened.clone(), deployment)?;
         bars.iter().try_for_each(|bar| engine.see(bar))?;
         journal.append(&Record::Opened(Box::new(opened)), &bars)?;
-        let mut session = Self {
-            engine,
-            journal,
-            venue,
-            shared,
-            clock,
-            settings,
-            away: None,
-            failures: 0,
-            unheard: BTreeMap::new(),
-            flatten: (Duration::ZERO, FIRST_PAUSE),
-            looked: Duration::ZERO,
-            waits: false,
-        };
+        let mut session = Self::of(engine, journal, venue, shared, clock, settings);
         if bars.len() < needed {
             let what = format!(
                 "{} bars of history, {needed} are needed: entries wait until features are ready",
@@ -237,26 +235,6 @@ impl<V: Venue> Session<V> {
     #[must_use]
     pub fn journal(&self) -> &Journal {
         &self.journal
-    }
-
-    /// Source and broker.
-    #[must_use]
-    pub fn venue(&self) -> &V {
-        &self.venue
-    }
-
-    /// Turns until the tape ends or `stop` says so.
-    ///
-    /// # Errors
-    /// As [`Session::turn`].
-    pub fn run(&mut self, stop: &dyn Fn() -> bool) -> Result<(), LiveError> {
-        while !stop() {
-            if !self.turn()? {
-                break;
-            }
-        }
-        self.publish(None, None);
-        Ok(())
     }
 
     /// Looks around, and decides on a bar if one has closed. False at the end of a tape.
@@ -347,10 +325,7 @@ impl<V: Venue> Session<V> {
         self.journal.append(&record, &[])?;
         let durable = self.clock.elapsed();
         self.shared.metrics.decided(decided - begun, durable - decided);
-        for finding in &findings {
-            let severity = if finding.disagrees() { Severity::Critical } else { Severity::Info };
-            self.say(severity, "finding", json!({ "id": decision.id, "finding": finding }));
-        }
+        self.tell(&findings, Some(decision.id));
         if self.engine.standing().mode != before.mode {
             self.say(Severity::Critical, "standing", json!({ "standing": self.engine.standing() }));
         }
@@ -416,6 +391,14 @@ impl<V: Venue> Session<V> {
         };
         self.say(severity, "outcome", json!({ "id": id, "outcome": outcome }));
         Ok(())
+    }
+
+    /// Tells how books and broker compare.
+    fn tell(&mut self, findings: &[Finding], decision: Option<OrderId>) {
+        for finding in findings {
+            let severity = if finding.is_grave() { Severity::Critical } else { Severity::Info };
+            self.say(severity, "finding", json!({ "id": decision, "finding": finding }));
+        }
     }
 
     /// Says something to the log, to those who listen, and where it matters, to the alert's webhook.

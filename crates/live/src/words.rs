@@ -199,6 +199,12 @@ impl Finding {
         }
     }
 
+    /// Whether an operator should look at once.
+    #[must_use]
+    pub fn is_grave(&self) -> bool {
+        self.disagrees() || matches!(self, Self::StopMissing { .. } | Self::StoppedOut { .. })
+    }
+
     /// Whether trading must wait for an operator.
     #[must_use]
     pub fn disagrees(&self) -> bool {

@@ -58,6 +58,7 @@ impl<V: Venue> Session<V> {
         let account = self.venue.snapshot(self.since())?;
         let at = self.venue.now();
         let (findings, intents) = self.engine.flatten(at, &account);
+        self.tell(&findings, None);
         let record = Record::Flatten {
             at,
             account: Box::new(account.clone()),
@@ -98,9 +99,7 @@ impl<V: Venue> Session<V> {
             &Record::Look { at, account: Box::new(account.clone()), findings: findings.clone() },
             &[],
         )?;
-        for finding in &findings {
-            self.say(Severity::Critical, "finding", json!({ "finding": finding }));
-        }
+        self.tell(&findings, None);
         self.publish(Some(&account), None);
         Ok(())
     }
@@ -115,10 +114,11 @@ impl<V: Venue> Session<V> {
             }
             let done = self.obey(command, &by, &why);
             let told = done.as_ref().copied().map_err(ToString::to_string);
+            // Who is answered finds it done.
+            self.publish(None, None);
             let _ = answer.send(told);
-            match done {
-                Err(error @ LiveError::Database(_)) => return Err(error),
-                _ => self.publish(None, None),
+            if let Err(error @ LiveError::Database(_)) = done {
+                return Err(error);
             }
         }
         Ok(())
