@@ -73,7 +73,6 @@ LIMITS = """
 [limits]
 max_lots = 0.3
 stop_grace = 60.0
-kill_flattens = true
 
 [bridge]
 url = "http://127.0.0.1:{port}"

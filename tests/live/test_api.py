@@ -69,7 +69,7 @@ def test_what_does_less_needs_the_token_and_what_does_more_a_password_that_is_go
 
 
 def test_a_kill_by_hand_file_or_silence_ends_flat_and_outlives_the_process(make, policies):
-    loop = make(policies[0], config="[limits]\nkill_flattens = true\n[operator]\nsilence_s = 5\n")
+    loop = make(policies[0], config="[operator]\nsilence_s = 5\n")
     held = lambda: abs(loop.get("/status")["lots"]) > 0  # noqa: E731
     beat = lambda: loop.post("/heartbeat")  # noqa: E731
     loop.until(lambda: beat() and held())

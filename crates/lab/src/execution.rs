@@ -66,7 +66,6 @@ fn full(
         || setup.target_ranges.is_some()
         || matches!(setup.sizing, SizeRule::VolatilityTarget { .. } | SizeRule::Kelly { .. });
     let outlooks = if looks { outlooks(tape, &setup.feed, setup.atr_bars) } else { Vec::new() };
-    stops_are_far_enough(setup, listing.instrument.tick_size, &outlooks)?;
     let rates = rates(config, setup, tape, data)?;
     let rules = BrokerRules { listings: vec![listing], account: setup.account, seed: config.raw.run.seed };
     Ok(FullExecution {
@@ -79,6 +78,14 @@ fn full(
         gate: setup.gate,
         ruin_fraction: setup.ruin_fraction,
     })
+}
+
+/// Refuses what [`stops_are_far_enough`] does, of bars that are trained or judged on.
+pub(crate) fn usable(config: &Config, execution: Execution) -> Result<Execution, LabError> {
+    if let (ExecutionSetup::Broker(setup), Execution::Full(full)) = (&config.execution, &execution) {
+        stops_are_far_enough(setup, setup.listing.instrument.tick_size, &full.outlooks)?;
+    }
+    Ok(execution)
 }
 
 /// Refuses stops and targets that rule 3 would refuse with most orders: half of the bars' average true ranges are too small for

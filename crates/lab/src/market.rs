@@ -17,7 +17,7 @@ use cambist_risk::Limits;
 use crate::config::reward::with_regimes;
 use crate::config::{Config, DataSource};
 use crate::error::LabError;
-use crate::execution::{beside, execution, free};
+use crate::execution::{beside, execution, free, usable};
 
 /// Bars and features, one copy for everything.
 #[derive(Debug, Clone)]
@@ -76,12 +76,21 @@ impl Market {
         Ok(own.into_iter().chain(config.sealed_from).min())
     }
 
-    fn with_rows_until(
+    /// The bars of `config`, without those that are sealed, and without features: for whoever makes his own as they come.
+    ///
+    /// # Errors
+    /// As [`Market::prepare`].
+    pub(crate) fn bars(config: &Config, data_folder: &Path) -> Result<MarketTape, LabError> {
+        let tape = Self::stored(config, data_folder, config.sealed_from, false)?;
+        Ok(if tape.timeframe == config.timeframe { tape } else { resample(&tape, config.timeframe)? })
+    }
+
+    fn stored(
         config: &Config,
         folder_path: &Path,
         until: Option<UnixNanos>,
         opened: bool,
-    ) -> Result<Self, LabError> {
+    ) -> Result<MarketTape, LabError> {
         let tape = match &config.source {
             DataSource::Synthetic(request) => synth::synthesize(request)?.0,
             DataSource::Store { symbol, venue, stored } => {
@@ -94,10 +103,19 @@ impl Market {
                 }
             }
         };
-        let tape = match until {
+        Ok(match until {
             Some(until) => tape.slice(0..tape.open_time.partition_point(|&t| t < until.0)),
             None => tape,
-        };
+        })
+    }
+
+    fn with_rows_until(
+        config: &Config,
+        folder_path: &Path,
+        until: Option<UnixNanos>,
+        opened: bool,
+    ) -> Result<Self, LabError> {
+        let tape = Self::stored(config, folder_path, until, opened)?;
         if tape.timeframe == config.timeframe {
             return Self::of(config, tape, folder_path);
         }
@@ -120,7 +138,7 @@ impl Market {
         data_folder: &Path,
     ) -> Result<Self, LabError> {
         let features = FeatureView::compute(&config.features, &tape)?;
-        let execution = execution(config, &tape, finer, data_folder)?;
+        let execution = usable(config, execution(config, &tape, finer, data_folder)?)?;
         let fingerprint = tape.fingerprint_with(&beside(&execution));
         Ok(Self { tape: Arc::new(tape), features: Arc::new(features), execution, fingerprint, regime: None })
     }
@@ -265,7 +283,7 @@ impl Market {
 
     /// Execution by `config`, with the finer bars there are.
     fn execution_as(&self, config: &Config, data_folder: &Path) -> Result<Execution, LabError> {
-        let again = execution(config, &self.tape, None, data_folder)?;
+        let again = usable(config, execution(config, &self.tape, None, data_folder)?)?;
         Ok(match (again, &self.execution) {
             (Execution::Full(new), Execution::Full(old)) if old.finer.is_some() => {
                 let finer = old.finer.clone();

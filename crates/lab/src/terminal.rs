@@ -1,14 +1,16 @@
 //! A simulated terminal on the bars of a config: `cambist terminal simulate`.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use cambist_core::UnixNanos;
+use cambist_core::{MarketTape, UnixNanos};
 use cambist_market::Execution;
 use cambist_terminal::Setup;
 pub use cambist_terminal::{Faults, Terminal, serve};
 
 use crate::config::{Config, DataSource, ExecutionSetup, Layers};
 use crate::error::LabError;
+use crate::execution::execution;
 use crate::market::Market;
 
 /// What a terminal is opened on, beside its config.
@@ -42,33 +44,33 @@ pub fn faults(path: &Path) -> Result<Faults, LabError> {
 /// When the config has no `[broker]`, the data are not there, the times hold no bars, or the journal is another's.
 pub fn open(layers: &Layers, data: &Path, request: &TerminalRequest<'_>) -> Result<Terminal, LabError> {
     let config = Config::validate(layers.resolve()?)?;
-    let market = Market::prepare(&config, data)?;
-    let end = request.end(&market)?;
-    on_market(&config, &market, request, end)
+    let tape = Market::bars(&config, data)?;
+    let end = request.end(&tape)?;
+    on_tape(&config, &tape.slice(0..end), data, request)
 }
 
 impl TerminalRequest<'_> {
-    /// Bars of `market` until the tape ends.
-    pub(crate) fn end(&self, market: &Market) -> Result<usize, LabError> {
+    /// Bars of `tape` until it ends.
+    pub(crate) fn end(&self, tape: &MarketTape) -> Result<usize, LabError> {
         let until = self.until.map(time).transpose()?.unwrap_or(UnixNanos(i64::MAX));
-        let bar = market.tape.timeframe.nanos();
-        Ok(market.tape.open_time.partition_point(|&open| open.saturating_add(bar) <= until.0))
+        let bar = tape.timeframe.nanos();
+        Ok(tape.open_time.partition_point(|&open| open.saturating_add(bar) <= until.0))
     }
 }
 
-fn time(text: &str) -> Result<UnixNanos, LabError> {
+pub(crate) fn time(text: &str) -> Result<UnixNanos, LabError> {
     UnixNanos::parse(text).ok_or_else(|| LabError::Time(text.to_owned()))
 }
 
-/// Opens a terminal on the first `end` bars of `market`.
-pub(crate) fn on_market(
+/// Opens a terminal on `tape`.
+pub(crate) fn on_tape(
     config: &Config,
-    market: &Market,
+    tape: &MarketTape,
+    data: &Path,
     request: &TerminalRequest<'_>,
-    end: usize,
 ) -> Result<Terminal, LabError> {
-    let (ExecutionSetup::Broker(broker), Execution::Full(full)) = (&config.execution, &market.execution)
-    else {
+    let traded = execution(config, tape, None, data)?;
+    let (ExecutionSetup::Broker(broker), Execution::Full(full)) = (&config.execution, &traded) else {
         return Err(LabError::NoBroker);
     };
     let from = time(request.from)?;
@@ -79,10 +81,10 @@ pub(crate) fn on_market(
     let setup = Setup {
         rules: full.rules.clone(),
         symbol,
-        bars: full.events[..end].into(),
-        rates: full.rates[..end.min(full.rates.len())].into(),
-        seconds: market.tape.timeframe.seconds(),
-        history: full.events.partition_point(|bar| bar.open_time < from).min(end),
+        bars: Arc::clone(&full.events),
+        rates: Arc::clone(&full.rates),
+        seconds: tape.timeframe.seconds(),
+        history: full.events.partition_point(|bar| bar.open_time < from),
         balance: config.initial_cash(),
         currency: config.raw.broker.as_ref().map_or(String::new(), |broker| broker.deposit_currency.clone()),
         login: request.login,

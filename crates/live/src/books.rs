@@ -9,7 +9,8 @@ use crate::words::{Finding, Snapshot};
 
 /// Money may differ by as much: brokers round every deal to a cent.
 const CENT: f64 = 0.01;
-/// Looks at which books and broker must differ, one after the other, before they disagree.
+/// Closes at which books and broker must differ, one after the other, before they disagree; and looks at which nothing must be held
+/// before nothing is.
 pub const PATIENCE: u32 = 3;
 /// Deals and orders that are remembered, to know one that is told again.
 const REMEMBERED: usize = 4096;
@@ -87,9 +88,15 @@ impl Books {
     }
 
     /// Books what is new in `snapshot`, and says what it was and where the broker disagrees. Nothing is compared while something is
-    /// `in_play`; and deals, positions and balance may lag behind each other, so that a difference is told when it has been there for
-    /// [`PATIENCE`] looks.
-    pub fn reconcile(&mut self, snapshot: &Snapshot, instrument: &Instrument, in_play: bool) -> Vec<Finding> {
+    /// `in_play`; and deals, positions and balance may lag behind each other, so that a difference is told when it has been there at
+    /// [`PATIENCE`] closes of bars (`at_close`).
+    pub fn reconcile(
+        &mut self,
+        snapshot: &Snapshot,
+        instrument: &Instrument,
+        in_play: bool,
+        at_close: bool,
+    ) -> Vec<Finding> {
         let mut findings = Vec::new();
         let oldest = self.seen.first().copied().filter(|_| self.seen.len() >= REMEMBERED);
         for deal in &snapshot.deals {
@@ -105,7 +112,11 @@ impl Books {
         let (balance, told) = (self.balance, snapshot.balance);
         let within = (balance - told).abs() <= CENT + 1e-9 * told.abs();
         let same = steps == found && within;
-        self.differs = if same || in_play { 0 } else { self.differs + 1 };
+        self.differs = match same || in_play {
+            true => 0,
+            // Looks between bars may be seconds apart.
+            false => (self.differs + u32::from(at_close)).max(1),
+        };
         if self.differs >= PATIENCE {
             if steps != found {
                 findings.push(Finding::Position { books: steps, broker: found });
@@ -214,14 +225,14 @@ mod tests {
             foreign,
         ];
         // Six half units of commission, 3 − 2 + 50.5 + 9 of profit; credit is no balance.
-        let found = books.reconcile(&snapshot(1057.5, 0, deals.clone()), &instrument, false);
+        let found = books.reconcile(&snapshot(1057.5, 0, deals.clone()), &instrument, false, true);
         let kinds: Vec<String> =
             found.iter().map(|f| format!("{f:?}").split_once(' ').unwrap().0.to_owned()).collect();
         assert_eq!(kinds, ["Fill", "Stopped", "Manual", "StoppedOut", "Deposit", "Other", "Other"]);
         assert!(books.are_settled() && found.iter().filter(|f| f.disagrees()).count() == 1);
         assert_eq!(found[0], Finding::Fill { id, steps: 5, price: 57.0 });
         // What is told again is booked once.
-        assert_eq!(books.reconcile(&snapshot(1057.5, 0, deals), &instrument, false), []);
+        assert_eq!(books.reconcile(&snapshot(1057.5, 0, deals), &instrument, false, true), []);
     }
 
     #[test]
@@ -229,7 +240,7 @@ mod tests {
         let instrument = presets::instrument("btcusd").unwrap();
         let mut books = Books::new("BTCUSD", &snapshot(1000.0, 0, Vec::new()));
         let look = |books: &mut Books, steps, in_play| {
-            books.reconcile(&snapshot(1000.0, steps, Vec::new()), &instrument, in_play)
+            books.reconcile(&snapshot(1000.0, steps, Vec::new()), &instrument, in_play, true)
         };
         for _ in 1..PATIENCE {
             assert_eq!(look(&mut books, 5, false), []);
@@ -244,6 +255,6 @@ mod tests {
         assert!(books.are_settled());
         // A history that lags may tell of what was in the balance when it was taken over.
         let early = DealRecord { time_ms: 1000, ..deal(8, 2, 0, 0, 1000.0) };
-        assert_eq!(books.reconcile(&snapshot(1000.0, 9, vec![early]), &instrument, false), []);
+        assert_eq!(books.reconcile(&snapshot(1000.0, 9, vec![early]), &instrument, false, true), []);
     }
 }

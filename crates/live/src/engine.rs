@@ -42,6 +42,8 @@ pub struct Engine {
     desk: Desk,
     guard: Gate,
     rules: Rules,
+    /// The rules as the config last had them; operators change the others.
+    configured: Rules,
     books: Books,
     standing: Standing,
     pending: BTreeMap<OrderId, Pending>,
@@ -74,6 +76,7 @@ impl Engine {
             desk: Desk::new(deployment.terms.gate),
             guard: Gate::new(opened.rules.gate(clock)),
             rules: opened.rules,
+            configured: opened.rules,
             books: Books::new(&opened.symbol, &opened.baseline),
             standing: Standing::new(opened.baseline.steps()),
             pending: BTreeMap::new(),
@@ -120,6 +123,12 @@ impl Engine {
     #[must_use]
     pub fn rules(&self) -> &Rules {
         &self.rules
+    }
+
+    /// The rules as the config last had them, whatever operators have changed since.
+    #[must_use]
+    pub fn configured(&self) -> &Rules {
+        &self.configured
     }
 
     /// What our books say: balance, and signed lot steps.
@@ -189,11 +198,11 @@ impl Engine {
             }
         }
         let needed = deployment.look_back()? + 1;
-        self.n_kept = self.n_kept.max(needed);
         let mut mind = Mind::new(deployment)?;
         for bar in &self.bars {
             mind.market.push(&mind.deployment.clone(), bar)?;
         }
+        self.n_kept = self.n_kept.max(needed);
         Ok(mind)
     }
 
@@ -214,7 +223,7 @@ impl Engine {
             && low >= tick
             && (low..=high).contains(&bar.open)
             && (low..=high).contains(&bar.close);
-        if good { Ok(()) } else { Err(LiveError::BadBar { close, bar: Box::new((*bar).into()) }) }
+        if good { Ok(()) } else { Err(LiveError::BadBar { close, bar: Box::new(*bar) }) }
     }
 
     /// Sees a bar without deciding: before the first decision, or while we were away.
@@ -250,7 +259,7 @@ impl Engine {
         account: &Snapshot,
     ) -> Result<(Vec<Finding>, Decision, Option<Decision>), LiveError> {
         self.see(bar)?;
-        let findings = self.compare(at, account);
+        let findings = self.compare(at, account, true);
         let decision = self.decide(at, account);
         let shadow = self.shadow_decides(account);
         Ok((findings, decision, shadow))
@@ -258,15 +267,15 @@ impl Engine {
 
     /// Looks at the account between bars.
     pub fn look(&mut self, at: UnixNanos, account: &Snapshot) -> Vec<Finding> {
-        self.compare(at, account)
+        self.compare(at, account, false)
     }
 
     /// Compares the books with the broker's.
-    fn compare(&mut self, at: UnixNanos, account: &Snapshot) -> Vec<Finding> {
+    fn compare(&mut self, at: UnixNanos, account: &Snapshot, at_close: bool) -> Vec<Finding> {
         self.n_looks += 1;
         let in_play = !self.pending.is_empty() || account.under_way != 0;
         let instrument = &self.mind.deployment.listing().instrument;
-        let mut findings = self.books.reconcile(account, instrument, in_play);
+        let mut findings = self.books.reconcile(account, instrument, in_play, at_close);
         for amount in findings.iter().filter_map(Finding::deposit) {
             self.initial += amount;
             self.desk.paid_in(amount);
@@ -311,7 +320,10 @@ impl Engine {
     fn decide(&mut self, at: UnixNanos, account: &Snapshot) -> Decision {
         self.held = self.desk.held(account.steps(), account.under_way, self.held);
         let (view, quote) = self.view(account);
-        self.guard.observe(self.close, view.equity);
+        // While money is on its way between deals and balance, equity is nobody's.
+        if self.books.are_settled() {
+            self.guard.observe(self.close, view.equity);
+        }
         let (observation, action, target) = self.mind.act(&view);
         let expected = account.steps() + account.under_way;
         let outlook = self.mind.market.last().map(|seen| seen.outlook).unwrap_or_default();
@@ -394,7 +406,7 @@ impl Engine {
 
     /// Closes every position that is held: the orders to be sent.
     pub fn flatten(&mut self, at: UnixNanos, account: &Snapshot) -> (Vec<Finding>, Vec<Intent>) {
-        let findings = self.compare(at, account);
+        let findings = self.compare(at, account, false);
         let sequence = self.sequence;
         self.sequence += 1;
         let largest = self.mind.deployment.terms.tickets.maximum;

@@ -130,6 +130,6 @@ pub enum LiveError {
         /// When it closes.
         close: UnixNanos,
         /// As it was told.
-        bar: Box<crate::words::BarInput>,
+        bar: Box<cambist_core::Bar>,
     },
 }

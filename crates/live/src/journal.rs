@@ -10,7 +10,7 @@ use cambist_store::{Database, FileError, create_folder};
 use sqlx::Row;
 
 use crate::error::LiveError;
-use crate::words::{BarInput, Record};
+use crate::words::Record;
 
 const MIGRATIONS: [&str; 1] =
     ["CREATE TABLE records (seq {int} PRIMARY KEY, body TEXT NOT NULL, data {blob}, hash {blob} NOT NULL)"];
@@ -52,7 +52,7 @@ fn hash_of(previous: &[u8; 32], seq: i64, body: &str, data: &[u8]) -> [u8; 32] {
 fn bytes_of(bars: &[Bar]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(bars.len() * BAR_BYTES);
     for bar in bars {
-        let BarInput { open_time, open, high, low, close, volume, spread, coverage } = (*bar).into();
+        let Bar { open_time, open, high, low, close, volume, spread, coverage } = *bar;
         bytes.extend(open_time.0.to_le_bytes());
         [open, high, low, close, volume, spread, coverage]
             .iter()

@@ -25,8 +25,8 @@ pub struct Rules {
     pub clock_skew: Option<f64>,
     /// Seconds that an entry's stop may be missing at the broker before the position is closed.
     pub stop_grace: Option<f64>,
-    /// Whether a kill closes what is held, or leaves it.
-    pub kill_flattens: bool,
+    /// Whether a kill leaves what is held as it is, instead of closing it.
+    pub kill_freezes: bool,
 }
 
 impl Rules {

@@ -69,7 +69,7 @@ pub struct Session<V> {
 
 /// The first pause after a flattening that was refused, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 impl<V: Venue> Session<V> {
     /// Opens the loop of `settings`, deciding by `deployment`, or goes on with the journal that is there.
@@ -107,12 +107,8 @@ impl<V: Venue> Session<V> {
                 session.shared.deployed(session.engine.deployment(), session.engine.previous());
                 session.compare_history();
                 let rules = session.settings.rules;
-                if rules != *session.engine.rules() {
-                    session.obey(
-                        Command::Rules { rules },
-                        "the config",
-                        "its limits are others than the journal's",
-                    )?;
+                if rules != *session.engine.configured() {
+                    session.obey(Command::Rules { rules }, "the config", "its limits were changed")?;
                 }
                 session
             }
@@ -265,7 +261,7 @@ impl<V: Venue> Session<V> {
                         return self.failed(&error).map(|()| true);
                     }
                     self.engine.see(bar)?;
-                    self.journal.append(&Record::Missed { bar: (*bar).into() }, &[])?;
+                    self.journal.append(&Record::Missed { bar: *bar }, &[])?;
                 }
                 if let Err(error) = self.engine.check(last) {
                     return self.failed(&error).map(|()| true);
@@ -316,7 +312,7 @@ impl<V: Venue> Session<V> {
         let decided = self.clock.elapsed();
         let record = Record::Step {
             at,
-            bar: (*bar).into(),
+            bar: *bar,
             account: Box::new(account.clone()),
             findings: findings.clone(),
             decision: Box::new(decision.clone()),

@@ -4,6 +4,7 @@ use cambist_bridge::OrderId;
 use cambist_core::UnixNanos;
 use serde::Serialize;
 
+use crate::books::PATIENCE;
 use crate::words::{Finding, Snapshot};
 
 /// An order, for whoever watches.
@@ -56,6 +57,8 @@ pub struct Standing {
     carried: Option<Carried>,
     /// Something is held, as far as is known.
     holds: bool,
+    /// Looks in a row at which nothing was: positions may lag behind deals.
+    empty: u32,
 }
 
 impl Standing {
@@ -70,6 +73,7 @@ impl Standing {
             orders: [0; 2],
             carried: None,
             holds: steps != 0,
+            empty: 0,
         }
     }
 
@@ -112,6 +116,8 @@ impl Standing {
 
     pub(crate) fn kill(&mut self, why: &str, flatten: bool) {
         self.mode = Mode::Killed { why: why.to_owned(), flatten };
+        // What nobody has looked at may be held.
+        (self.holds, self.empty) = (true, 0);
     }
 
     pub(crate) fn disagree(&mut self, what: &str) {
@@ -133,7 +139,7 @@ impl Standing {
 
     /// An order that opens was filled: the position carries a stop from now on, or none.
     pub(crate) fn carries(&mut self, at: UnixNanos, stop: bool) {
-        self.holds = true;
+        (self.holds, self.empty) = (true, 0);
         self.carried = stop.then_some(Carried { since: at, missing: false });
     }
 
@@ -145,9 +151,11 @@ impl Standing {
 
     /// Notes whether anything is held or on its way.
     pub(crate) fn note(&mut self, account: &Snapshot) {
-        self.holds = !account.holdings.is_empty() || account.under_way != 0;
-        if !self.holds {
-            self.carried = None;
+        let empty = account.holdings.is_empty() && account.under_way == 0;
+        self.empty = if empty { self.empty + 1 } else { 0 };
+        self.holds |= !empty;
+        if self.empty >= PATIENCE {
+            (self.holds, self.carried) = (false, None);
         }
     }
 

@@ -5,34 +5,6 @@ use cambist_core::{Bar, Side, UnixNanos};
 use cambist_execution::{Holding, Mark};
 use serde::{Deserialize, Serialize};
 
-/// A closed bar, as it is written down.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields of a bar")]
-pub struct BarInput {
-    pub open_time: UnixNanos,
-    pub open: f64,
-    pub high: f64,
-    pub low: f64,
-    pub close: f64,
-    pub volume: f64,
-    pub spread: f64,
-    pub coverage: f64,
-}
-
-impl From<Bar> for BarInput {
-    fn from(bar: Bar) -> Self {
-        let Bar { open_time, open, high, low, close, volume, spread, coverage } = bar;
-        Self { open_time, open, high, low, close, volume, spread, coverage }
-    }
-}
-
-impl From<BarInput> for Bar {
-    fn from(bar: BarInput) -> Self {
-        let BarInput { open_time, open, high, low, close, volume, spread, coverage } = bar;
-        Self { open_time, open, high, low, close, volume, spread, coverage }
-    }
-}
-
 /// The account, as the broker told it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
@@ -262,14 +234,14 @@ pub enum Record {
     /// A bar that nobody decided on: it closed while we were away.
     Missed {
         /// The bar.
-        bar: BarInput,
+        bar: Bar,
     },
     /// A bar, the account, and what was decided: an order in it may be sent only when this is durable.
     Step {
         /// Our clock.
         at: UnixNanos,
         /// The bar.
-        bar: BarInput,
+        bar: Bar,
         /// The account.
         account: Box<Snapshot>,
         /// How the books compare. Output.

@@ -192,11 +192,11 @@ impl Gate {
             check(within, Shut::Exposure { exposure, limit })?;
         }
         if let Some(limit) = self.limits.daily_loss {
-            let lost = 1.0 - equity / self.day_equity;
+            let lost = if self.day_equity > 0.0 { 1.0 - equity / self.day_equity } else { f64::INFINITY };
             check(lost < limit, Shut::DailyLoss { lost, limit })?;
         }
         if let Some(limit) = self.limits.drawdown {
-            let lost = 1.0 - equity / self.peak;
+            let lost = if self.peak > 0.0 { 1.0 - equity / self.peak } else { f64::INFINITY };
             check(lost < limit, Shut::Drawdown { lost, limit })?;
         }
         if let Some(limit) = self.limits.orders_per_hour {

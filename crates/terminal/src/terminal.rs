@@ -94,13 +94,12 @@ impl Setup {
             }
         };
         eat(&serde_json::to_string(self.rules.as_ref()).unwrap_or_default());
-        eat(&serde_json::to_string(self.bars.as_ref()).unwrap_or_default());
-        eat(&serde_json::to_string(self.rates.as_ref()).unwrap_or_default());
-        let Self { symbol, seconds, history, balance, login, currency, .. } = self;
-        eat(&format!(
-            "{symbol} {seconds} {history} {balance} {login} {currency} {}",
-            env!("CARGO_PKG_VERSION")
-        ));
+        // How far back its history goes changes nothing that happens.
+        let from = self.history.saturating_sub(1);
+        eat(&serde_json::to_string(self.bars.get(from..).unwrap_or_default()).unwrap_or_default());
+        eat(&serde_json::to_string(self.rates.get(from..).unwrap_or_default()).unwrap_or_default());
+        let Self { symbol, seconds, balance, login, currency, .. } = self;
+        eat(&format!("{symbol} {seconds} {balance} {login} {currency} {}", env!("CARGO_PKG_VERSION")));
         format!("{hash:016x}")
     }
 }

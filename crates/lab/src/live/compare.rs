@@ -4,9 +4,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use cambist_core::BatchedEnv;
 use cambist_core::env::StepStorage;
-use cambist_live::words::{BarInput, Decision, Record};
+use cambist_core::{Bar, BatchedEnv};
+use cambist_live::words::{Decision, Record};
 use cambist_live::{Journal, LiveError};
 use cambist_policy::Runner;
 
@@ -35,7 +35,7 @@ pub struct Compared {
 /// When the journal is damaged, is not of one stretch of bars, or the data changed.
 pub fn compare(folder: &Path, data: &Path, sets: &[String]) -> Result<Compared, LabError> {
     let mut opened = None;
-    let mut steps: Vec<(BarInput, Decision)> = Vec::new();
+    let mut steps: Vec<(Bar, Decision)> = Vec::new();
     Journal::read(folder, |kept| {
         match kept.record {
             Record::Opened(first) => opened = Some(first),

@@ -16,7 +16,7 @@ use crate::artefact::Artefact;
 use crate::config::{Config, Layers};
 use crate::error::LabError;
 use crate::market::Market;
-use crate::terminal::{TerminalRequest, on_market};
+use crate::terminal::{TerminalRequest, on_tape, time};
 
 /// How fast a tape goes by.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,7 +47,7 @@ pub struct PaperRequest<'a> {
 /// A simulated terminal as source and broker.
 pub struct Paper {
     terminal: Terminal,
-    tape: Arc<MarketTape>,
+    tape: MarketTape,
     /// Bars of the tape until it is over for the loop; the terminal has one more, at whose open the last order fills.
     end: usize,
     pace: Pace,
@@ -78,25 +78,23 @@ impl Paper {
         // A terminal answers an order with its deal: delay is the loop's own.
         let layers = Layers::of(&artefact.config)?.with(&["broker.latency_ms=0", "broker.latency_bars=0"])?;
         let config = Config::validate(layers.with(&sets)?.resolve()?)?;
-        let market = Market::prepare(&config, data)?;
+        let (from, look_back) = (time(request.from)?, deployment.look_back()?);
         let wanted = TerminalRequest {
             from: request.from,
             until: request.until,
             login: request.login,
             journal: request.journal,
         };
-        let end = wanted.end(&market)?;
-        let all = (end + 1).min(market.tape.len());
-        let terminal = on_market(&config, &market, &wanted, all)?;
+        let all = Market::bars(&config, data)?;
+        // What the loop looks back on, and one bar after its last, at whose open the last order fills.
+        let first = all.open_time.partition_point(|&open| open < from.0).saturating_sub(look_back + 1);
+        let end = wanted.end(&all)?;
+        let tape = all.slice(first..(end + 1).min(all.len()));
+        drop(all);
+        let terminal = on_tape(&config, &tape, data, &wanted)?;
         let since = (terminal.now(), clock.elapsed());
-        Ok(Self {
-            terminal,
-            tape: Arc::clone(&market.tape),
-            end: end.min(all - 1),
-            pace: request.pace,
-            clock,
-            since,
-        })
+        let end = end.saturating_sub(first).min(tape.len().saturating_sub(1));
+        Ok(Self { terminal, tape, end, pace: request.pace, clock, since })
     }
 
     /// The row of the first bar that closes after `close`.

@@ -109,11 +109,11 @@ impl Api {
     }
 }
 
-/// The operator is there: the dead-man's switch waits on.
+/// The operator is there: the dead-man's switch waits on. A body is read and means nothing: one that is left unread ends the connection.
 #[utoipa::path(post, path = "/heartbeat", security(("token" = [])), responses(
     (status = 200, body = Done), (status = 401, body = Problem, content_type = "application/problem+json")
 ))]
-pub(crate) async fn heartbeat(State(api): State<Arc<Api>>) -> Json<Done> {
+pub(crate) async fn heartbeat(State(api): State<Arc<Api>>, _: axum::body::Bytes) -> Json<Done> {
     api.shared.heartbeat(api.clock.elapsed());
     Json(Done { done: true })
 }

@@ -69,6 +69,14 @@ impl Engine {
                     let (wanted, found) = (hash.clone(), deployment.hash.clone());
                     return Err(LiveError::OtherArtefact { wanted, found });
                 }
+                if deployment.terms.tickets.stop_ranges.is_some()
+                    && self.rules.stop_grace.is_none()
+                    && self.is_live()
+                {
+                    return Err(LiveError::Limit(
+                        "its entries carry stops, and limits.stop_grace is not written".to_owned(),
+                    ));
+                }
                 let limits = deployment.terms.gate;
                 let mind = self.warmed(deployment)?;
                 self.previous = Some(Arc::clone(&self.mind.deployment));
@@ -85,7 +93,7 @@ impl Engine {
                 self.shadow = Some(self.warmed(deployment)?);
             }
             Command::Rules { rules } => {
-                self.rules = *rules;
+                (self.rules, self.configured) = (*rules, *rules);
                 self.limits_changed();
             }
             Command::Limit { name, value } => {
@@ -94,6 +102,10 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    fn is_live(&self) -> bool {
+        self.opened.mode == "live"
     }
 
     /// The gate takes over the rules; what it remembers of the day and the top is kept.
@@ -114,9 +126,9 @@ impl Engine {
         };
         match record {
             Record::Opened(_) => {}
-            Record::Missed { bar } => self.see(&(*bar).into())?,
+            Record::Missed { bar } => self.see(bar)?,
             Record::Step { at, bar, account, findings, decision, shadow } => {
-                let (found, decided, shaded) = self.step(*at, &(*bar).into(), account)?;
+                let (found, decided, shaded) = self.step(*at, bar, account)?;
                 compare("findings", said(findings), said(&found));
                 compare("observation", said(&decision.observation), said(&decided.observation));
                 compare("action", said(&decision.action), said(&decided.action));

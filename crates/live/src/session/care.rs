@@ -70,13 +70,9 @@ impl<V: Venue> Session<V> {
         if !intents.is_empty() {
             self.say(Severity::Critical, "flatten", json!({ "why": why, "intents": intents }));
         }
-        let pause = if self.send_all(&intents, None)? {
-            FIRST_PAUSE
-        } else {
-            (2 * self.flatten.1).min(LONGEST_PAUSE)
-        };
-        let wait = if intents.is_empty() || pause == FIRST_PAUSE { Duration::ZERO } else { pause };
-        self.flatten = (now + wait, pause);
+        let done = self.send_all(&intents, None)?;
+        let pause = if done { FIRST_PAUSE } else { (2 * self.flatten.1).min(LONGEST_PAUSE) };
+        self.flatten = (now + pause, pause);
         self.publish(Some(&account), None);
         Ok(())
     }
@@ -88,13 +84,14 @@ impl<V: Venue> Session<V> {
             return Ok(());
         };
         let now = self.clock.elapsed();
-        if now.saturating_sub(self.looked).as_secs_f64() < (grace / 3.0).max(1.0) {
+        if now.saturating_sub(self.looked).as_secs_f64() < (grace / 2.0).max(1.0) {
             return Ok(());
         }
         self.looked = now;
         let account = self.venue.snapshot(self.since())?;
         let at = self.venue.now();
         let findings = self.engine.look(at, &account);
+        // Every look is heard again in a replay.
         self.journal.append(
             &Record::Look { at, account: Box::new(account.clone()), findings: findings.clone() },
             &[],
@@ -130,10 +127,13 @@ impl<V: Venue> Session<V> {
             _ => None,
         };
         let command = match command {
-            // Killing by hand takes the configured way.
-            Command::Kill { .. } => Command::Kill { flatten: self.engine.rules().kill_flattens },
+            // Killing takes the configured way.
+            Command::Kill { .. } => Command::Kill { flatten: !self.engine.rules().kill_freezes },
             other => other,
         };
+        if matches!(command, Command::Kill { .. } | Command::Resume) {
+            self.flatten = (Duration::ZERO, FIRST_PAUSE);
+        }
         self.engine.command(&command, why, account.as_deref())?;
         if let Command::Swap { .. } = &command {
             self.shared.deployed(self.engine.deployment(), self.engine.previous());
