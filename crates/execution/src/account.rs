@@ -7,7 +7,6 @@ use cambist_core::{BarEvent, PriceSide, Side};
 
 use serde::{Deserialize, Serialize};
 
-use crate::broker::quotes;
 use crate::costs::CostSplit;
 use crate::instrument::Calculation;
 use crate::notice::Deal;
@@ -69,6 +68,18 @@ impl Mark {
     pub fn exit(&self, steps: i64) -> f64 {
         if steps > 0 { self.bid } else { self.ask }
     }
+}
+
+/// Bid and ask when the price of `side` is `price` and they are `spread` apart, for an account that has moved it by `shift`.
+/// Rule 8.
+#[inline]
+pub(crate) fn quotes(side: PriceSide, price: f64, spread: f64, shift: f64) -> (f64, f64) {
+    let (bid, ask) = match side {
+        PriceSide::Bid => (price, price + spread),
+        PriceSide::Ask => (price - spread, price),
+        PriceSide::Mid | PriceSide::Last => (price - spread / 2.0, price + spread / 2.0),
+    };
+    (bid + shift.min(0.0), ask + shift.max(0.0))
 }
 
 /// Everything booked since the account was opened, in the deposit currency.

@@ -53,9 +53,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cambist_core::rng::{Purpose, Stream};
-use cambist_core::{
-    BookDelta, MarketEvent, OrderKind, PriceSide, Side, StateError, Ticket, Trade, UnixNanos,
-};
+use cambist_core::{BookDelta, MarketEvent, OrderKind, Side, StateError, Ticket, Trade, UnixNanos};
 use cambist_risk::Approved;
 use serde::{Deserialize, Serialize};
 
@@ -511,18 +509,6 @@ impl Market {
         let depth = Some((bid_steps, ask_steps));
         Some(cambist_core::Quote { time: delta.time, bid, ask, depth })
     }
-}
-
-/// Bid and ask when the price of `side` is `price` and they are `spread` apart, for an account that has moved it by `shift`.
-/// Rule 8.
-#[inline]
-pub(crate) fn quotes(side: PriceSide, price: f64, spread: f64, shift: f64) -> (f64, f64) {
-    let (bid, ask) = match side {
-        PriceSide::Bid => (price, price + spread),
-        PriceSide::Ask => (price - spread, price),
-        PriceSide::Mid | PriceSide::Last => (price - spread / 2.0, price + spread / 2.0),
-    };
-    (bid + shift.min(0.0), ask + shift.max(0.0))
 }
 
 impl BrokerState {

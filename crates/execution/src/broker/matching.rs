@@ -2,10 +2,10 @@
 
 use cambist_core::{FillPolicy, OrderKind, Side, Ticket, UnixNanos};
 
+use super::BrokerState;
 use super::fills::Want;
 use super::window::Window;
-use super::{BrokerState, quotes};
-use crate::account::{Holding, closing_side};
+use crate::account::{Holding, closing_side, quotes};
 use crate::notice::{Ended, Log, Reason};
 use crate::rules::{AfterGap, BrokerRules};
 
