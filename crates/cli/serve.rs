@@ -139,7 +139,7 @@ fn turn<V: Venue>(
         "{mode} trading of {} in account {}, policy {}, journal {} ({} records)",
         opened.symbol,
         opened.account,
-        opened.hash.get(..12).unwrap_or_default(),
+        session.engine().deployment().hash.get(..12).unwrap_or_default(),
         args.state.display(),
         session.journal().n_records(),
     ));
