@@ -17,5 +17,5 @@ fi
 
 [ -x "$tools/bin/python" ] || python3 -m venv "$tools"
 "$tools/bin/python" -m pip install --quiet \
-  "numpy>=1.26" "fastapi>=0.115" "uvicorn>=0.34" "websockets>=14" "httpx>=0.28" "pytest>=8" \
+  "numpy>=1.26" "fastapi>=0.115" "uvicorn>=0.34" "websockets>=14" "httpx>=0.28" "pytest>=8" "trustme>=1.2" \
   "schemathesis>=4.3,<5" "tensorboard>=2.20,<3" "setuptools<81" "optuna==5.0.0" "psycopg[binary]>=3.2,<4" "ray==2.60.0"

@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from . import __version__, schemas, watch
+from .caretaker import Caretaker
 from .clock import SimulatedClock, SystemClock
 from .config import Config
 from .guard import Guard
@@ -46,11 +47,12 @@ class Bridge:
         self.terminal = Terminal(config, self.clock)
         self.watch = watch.Watch(config, self.terminal, self.journal)
         self.orders = Orders(config, self.terminal, self.journal, self.watch)
+        self.caretaker = Caretaker(config, self.terminal, self.journal, self.watch, self.orders)
         self.stream = Stream(config, self.terminal)
 
     def turn(self) -> list[dict]:
         """Once a second; what became of intents, for those who listen."""
-        return [{"type": "outcome", **outcome(intent, False)} for intent in self.watch.turn(self.orders)]
+        return [{"type": "outcome", **outcome(intent, False)} for intent in self.watch.turn(self.orders, self.caretaker)]
 
     def health(self) -> dict:
         connected, now, trouble = False, None, None

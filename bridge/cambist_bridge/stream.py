@@ -9,6 +9,9 @@ from .terminal import Terminal
 # Events a listener may be behind before it is hung up on.
 _BEHIND = 1000
 
+# Bars that are looked at for a close, and after a gap at most.
+_LOOKED_AT, _MOST_BARS = 4, 50_000
+
 
 class Stream:
     """Who listens, and what was last seen."""
@@ -46,9 +49,14 @@ class Stream:
 
     def _closed(self, symbol: str, timeframe: str) -> list[dict]:
         """Bars that have closed since the last look. A minute without ticks has no bar: the next close comes later."""
-        place, bars = (symbol, timeframe), self.terminal.bars(symbol, timeframe, 16)
-        complete = [bar for bar in bars if bar["complete"]]
+        place, count = (symbol, timeframe), _LOOKED_AT
         last = self._bars.get(place)
+        bars = self.terminal.bars(symbol, timeframe, count)
+        # After a gap, as many as reach back to the last that was told.
+        while last is not None and len(bars) == count and bars[0]["time_ms"] > last and count < _MOST_BARS:
+            count = min(16 * count, _MOST_BARS)
+            bars = self.terminal.bars(symbol, timeframe, count)
+        complete = [bar for bar in bars if bar["complete"]]
         if complete:
             self._bars[place] = complete[-1]["time_ms"]
         return [{"type": "bar", "symbol": symbol, "timeframe": timeframe, **bar}

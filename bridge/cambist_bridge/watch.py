@@ -164,7 +164,7 @@ class Watch:
 
     # -- every second
 
-    def turn(self, orders) -> list:
+    def turn(self, orders, caretaker) -> list:
         """Flattens for a client that is dead, looks for what is in play, adopts what came late; each of it whatever became of the
         others. Returns the intents of which something new is known."""
         news, well = [], True
@@ -184,21 +184,21 @@ class Watch:
                 log.exception("a part of a turn failed")
 
         if attempt(self.is_dead) and self.config.dead_man == "flatten":
-            attempt(orders.flatten, "dead-man")
+            attempt(caretaker.flatten, "dead-man")
         for symbol in self.config.caps.symbols:
             attempt(self.look_at, symbol)
         news += attempt(orders.resolve_all) or []
-        news += attempt(self._adopt, orders) or []
-        attempt(orders.trim)
+        news += attempt(self._adopt, orders, caretaker) or []
+        attempt(caretaker.trim)
         self._ready = self._ready or well
         self._trouble = None if well else self._trouble
         return news
 
-    def _adopt(self, orders) -> list:
+    def _adopt(self, orders, caretaker) -> list:
         now = round(1000 * self.terminal.clock.now())
         orders.begun_ms = orders.begun_ms or now
         turned = int(self.journal.mark(_TURNED) or now)
-        adopted = orders.adopt_late(min(now, turned) - _LATE_MS)
+        adopted = caretaker.adopt_late(min(now, turned) - _LATE_MS)
         if now - turned > _NOTE_MS or self.journal.mark(_TURNED) is None:
             self.journal.set_mark(_TURNED, str(now))
         return adopted

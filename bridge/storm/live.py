@@ -3,7 +3,7 @@
 
     CAMBIST_BINARY=target/release/cambist python bridge/storm/live.py --runs 20 --seed 1
 
-Each run is a simulated day and a half: a promoted policy trades nearly every hour through `cambist serve --live`, with seeded faults on
+Each run is two simulated days: a promoted policy trades nearly every hour through `cambist serve --live`, with seeded faults on
 the terminal's line. Loop, bridge and terminal are killed in mid-order (`kill -9`), the loop and the bridge in each of their windows:
 before the journal, between journal and sending, between sending and the answer, between the answer and its record. Then the storm is
 over, everything must come clear, and `check_live.py`, a process of its own, reads the terminal's books beside both journals.
@@ -12,6 +12,7 @@ over, everything must come clear, and `check_live.py`, a process of its own, rea
 import argparse
 import collections
 import concurrent.futures
+import contextlib
 import http.client
 import http.server
 import json
@@ -33,7 +34,7 @@ import httpx  # noqa: E402
 from conftest import BINARY, TOKEN, Bridge, Terminal, _free_port  # noqa: E402
 from storm import FAULTS, WINDOWS, Stormy  # noqa: E402
 
-BARS = 36
+BARS = 48
 PHRASE = "a phrase for storms and nothing else"
 LIVE_WINDOWS = ["before_journal", "journal_to_send", "send_to_answer", "answer_to_record"]
 GATE = """
@@ -78,7 +79,7 @@ stop_grace = 60.0
 url = "http://127.0.0.1:{port}"
 token_file = "{token}"
 symbol = "BTCUSD"
-poll_ms = 20
+poll_ms = 40
 absent_after_s = 2
 """
 
@@ -92,11 +93,11 @@ def cambist(folder, *arguments):
 
 
 class Promoted:
-    """A policy for accounts of a kind, trained and promoted; with the key to trust."""
+    """A policy for accounts of a kind, trained and promoted; with the key to trust. `adapt` may change its config."""
 
-    def __init__(self, folder, books):
-        policy = (HERE / "policy.toml").read_text().replace('books = "netting"', f'books = "{books}"')
-        folder.mkdir()
+    def __init__(self, folder, books, adapt=lambda text: text):
+        policy = adapt((HERE / "policy.toml").read_text().replace('books = "netting"', f'books = "{books}"'))
+        folder.mkdir(exist_ok=True)
         for name, text in [("policy.toml", policy), ("gate.toml", GATE), ("sweep.toml", SWEEP)]:
             (folder / name).write_text(text)
         cambist(folder, "sweep", "sweep.toml", "--quiet")
@@ -109,10 +110,11 @@ class Promoted:
 
 
 class Proxy:
-    """Between loop and bridge: passes everything on, and kills the loop in the window it is armed for."""
+    """Between loop and bridge: passes everything on, and kills the loop, or lets the bridge die, in the window it is armed for."""
 
-    def __init__(self, port, kill):
-        self.port, self.kill, self.window, self.killed = port, kill, None, collections.Counter()
+    def __init__(self, bridge, kill):
+        self.port, self.bridge, self.kill = bridge.port, bridge, kill
+        self.window, self.killed = None, collections.Counter()
         self.lock = threading.Lock()
         proxy = self
 
@@ -133,10 +135,13 @@ class Proxy:
                     return self.hung_up()
                 if order and proxy.strikes("journal_to_send"):
                     return self.hung_up()
+                dies = proxy.lets_die() if order else None
                 try:
                     status, headers, answer = proxy.forward(self.command, self.path, self.headers, body)
                 except OSError:
                     return self.hung_up()
+                finally:
+                    proxy.look_after(dies)
                 if order and proxy.strikes("send_to_answer"):
                     return self.hung_up()
                 stop = order and proxy.takes("answer_to_record")
@@ -169,8 +174,25 @@ class Proxy:
             if self.window != window:
                 return False
             self.window = None
-            self.killed[window] += 1
+            self.killed["live " + window] += 1
             return True
+
+    def lets_die(self):
+        """The window in which the bridge is to die of the order that is on its way, if it is."""
+        with self.lock:
+            if self.window not in WINDOWS:
+                return None
+            dies, self.window = self.window, None
+            self.bridge.fault(dies)
+            return dies
+
+    def look_after(self, dies):
+        """Counts a bridge that died where it was to; one that sent nothing, and lives, is to die no more."""
+        if dies is None:
+            return
+        (self.bridge.folder / "fault").unlink(missing_ok=True)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.killed["bridge " + dies] += self.bridge.process.wait(0.5) == -signal.SIGKILL
 
     def strikes(self, window):
         if not self.takes(window):
@@ -198,12 +220,14 @@ class Proxy:
 class Live:
     """`cambist serve --live`."""
 
-    def __init__(self, folder, promoted, bridge_port):
+    without_journal = False
+
+    def __init__(self, folder, promoted, bridge):
         self.folder, self.promoted = folder, promoted
         self.port, self.process, self.begun = _free_port(), None, 0
         (folder / "bridge-token").write_text(TOKEN + "\n")
         (folder / "api-token").write_text(TOKEN + "\n")
-        self.proxy = Proxy(bridge_port, self.kill)
+        self.proxy = Proxy(bridge, self.kill)
         text = LIMITS.format(port=self.proxy.server.server_port, token=folder / "bridge-token")
         (folder / "live.toml").write_text(text)
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=5, headers={"Authorization": f"Bearer {TOKEN}"})
@@ -214,6 +238,8 @@ class Live:
             str(self.folder / "live.toml"), "--state", str(self.folder / "live"), "--listen", f"127.0.0.1:{self.port}", "--token-file",
             str(self.folder / "api-token"), "--runs-dir", str(self.promoted.folder / "runs"), "--quiet"]
         self.begun += 1
+        if self.without_journal:
+            shutil.rmtree(self.folder / "live", ignore_errors=True)
         with (self.folder / "live.log").open("a") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
 
@@ -249,16 +275,15 @@ class Live:
 
 
 class Run:
-    """A day and a half."""
+    """Two days."""
 
     def __init__(self, folder, seed, promoted):
         self.folder, self.chance = folder, random.Random(seed)
-        (folder / "faults.toml").write_text(FAULTS.format(seed=seed))
+        (folder / "faults.toml").write_text(FAULTS.format(seed=seed, rate=0.05, spells=0.004, jumps=0.003, cuts=0.002))
         books = self.chance.choice(["hedging", "netting"])
         self.terminal = Terminal("2023-03-10", books, 10_000, folder / "terminal.jsonl", folder / "faults.toml")
-        Stormy.without = None
         self.bridge = Stormy(folder, self.terminal)
-        self.live = Live(folder, promoted[books], self.bridge.port)
+        self.live = Live(folder, promoted[books], self.bridge)
         self.met, self.kills, self.slow = collections.Counter(), collections.Counter(), 0
 
     def keep_alive(self):
@@ -282,12 +307,8 @@ class Run:
     def bar(self):
         """One hour: what may go wrong in it is chosen, time passes, and the loop decides."""
         what = self.chance.random()
-        if what < 0.22:
-            window = self.chance.choice(WINDOWS)
-            self.bridge.fault(window)
-            self.kills["bridge " + window] += 1
-        elif what < 0.5:
-            self.live.proxy.window = self.chance.choice(LIVE_WINDOWS)
+        if what < 0.5:
+            self.live.proxy.window = self.chance.choice(WINDOWS if what < 0.22 else LIVE_WINDOWS)
         elif what < 0.54:
             self.met.update(self.terminal.ask("weather"))
             self.kills["terminal"] += 1
@@ -299,7 +320,6 @@ class Run:
         decided = self.wait(4, lambda status: status["close"] >= now[:19])
         self.slow += decided is None
         self.live.proxy.window = None
-        (self.folder / "fault").unlink(missing_ok=True)
 
     def live_through(self):
         self.wait(20, lambda status: True)
@@ -322,7 +342,7 @@ class Run:
         self.live.end()
         settled = clear is not None and not self.bridge.get("/health")["open_intents"]
         (self.folder / "told.json").write_text(json.dumps({"told": [], "settled": settled, "status": status}))
-        self.kills.update({"live " + name: n for name, n in self.live.proxy.killed.items()})
+        self.kills.update(self.live.proxy.killed)
 
     def close(self):
         self.live.close()
@@ -350,20 +370,23 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--jobs", type=int, default=2, help="runs at once")
+    parser.add_argument("--jobs", type=int, default=4, help="runs at once")
     parser.add_argument("--keep", help="folder for what is left of runs with findings")
+    parser.add_argument("--without", choices=["duplicates", "lookup", "journal", "loops-journal"], help="a safeguard that is taken away")
     arguments = parser.parse_args()
-    met, kills, failed, orders, slow = collections.Counter(), collections.Counter(), 0, 0, 0
+    Live.without_journal = arguments.without == "loops-journal"
+    Stormy.without = None if Live.without_journal else arguments.without
+    met, kills, failed, orders, slow = collections.Counter(), collections.Counter(), 0, [], 0
     with tempfile.TemporaryDirectory() as of_policies:
         promoted = {books: Promoted(pathlib.Path(of_policies) / books, books) for books in ["hedging", "netting"]}
         with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
             seeds = range(arguments.seed, arguments.seed + arguments.runs)
             for run, n_orders, said in pool.map(lambda seed: judged(seed, promoted, arguments.keep), seeds):
-                met, kills, slow, orders = met + run.met, kills + run.kills, slow + run.slow, orders + n_orders
+                met, kills, slow, orders = met + run.met, kills + run.kills, slow + run.slow, [*orders, n_orders]
                 failed += bool(said)
                 if said:
                     print(said, flush=True)
-    print(f"{arguments.runs} runs, {orders} orders in the terminal's books, {failed} runs with findings, {slow} bars undecided in time")
+    print(f"{arguments.runs} runs, {sum(orders)} orders in the terminal's books ({min(orders)} or more in each), {failed} runs with findings, {slow} bars undecided in time")
     print("orders met   " + ", ".join(f"{name} {n}" for name, n in sorted(met.items())))
     print("killed       " + ", ".join(f"{name} {n}" for name, n in sorted(kills.items())))
     return 1 if failed else 0

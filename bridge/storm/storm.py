@@ -30,23 +30,23 @@ BARS = 48
 WINDOWS = ["die_early", "die_before", "die_after", "die_answered"]
 FAULTS = """
 seed = {seed}
-delay = 0.025
+delay = {rate}
 delay_ms = 30
-timeout_before = 0.025
-timeout_after = 0.025
-none_before = 0.025
-none_after = 0.025
-reset_before = 0.025
-reset_after = 0.025
-lost_before = 0.025
-lost_after = 0.025
-anothers = 0.025
-requote = 0.025
-partial = 0.025
-stale_ticks = 0.003
-history_lag = 0.003
-clock_jump = 0.001
-disconnected = 0.002
+timeout_before = {rate}
+timeout_after = {rate}
+none_before = {rate}
+none_after = {rate}
+reset_before = {rate}
+reset_after = {rate}
+lost_before = {rate}
+lost_after = {rate}
+anothers = {rate}
+requote = {rate}
+partial = {rate}
+stale_ticks = {spells}
+history_lag = {spells}
+clock_jump = {jumps}
+disconnected = {cuts}
 lag_s = 5
 spell = 25
 """
@@ -133,7 +133,7 @@ class Client:
 
 def day(folder, seed, without=None):
     """One run: what the checker needs is in `folder`; returns how many orders met which fault, and how often was killed where."""
-    (folder / "faults.toml").write_text(FAULTS.format(seed=seed))
+    (folder / "faults.toml").write_text(FAULTS.format(seed=seed, rate=0.025, spells=0.003, jumps=0.001, cuts=0.002))
     chance = random.Random(seed)
     books = chance.choice(["hedging", "netting"])
     terminal = Terminal("2023-03-10", books, 10_000, folder / "terminal.jsonl", folder / "faults.toml")

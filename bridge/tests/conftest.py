@@ -27,22 +27,23 @@ _TAPE = """
 class Terminal:
     """`cambist terminal simulate`; `line` moves its time."""
 
-    def __init__(self, begin, books, cash, journal=None, faults=None):
-        self.begun, self.books, self.cash, self.journal, self.faults = begin, books, cash, journal, faults
+    def __init__(self, begin, books, cash, journal=None, faults=None, config=None):
+        self.begun, self.books, self.cash, self.journal, self.faults, self.config = begin, books, cash, journal, faults, config
         self.address = "127.0.0.1:0"
         self.begin()
 
     def begin(self):
         """Begins the process, where it listened before."""
         begin, books, cash, journal = self.begun, self.books, self.cash, self.journal
-        command = [BINARY, "terminal", "simulate", "configs/btc_broker.toml", "--from", begin, "--listen", self.address]
-        for setting in [*_TAPE, f"broker.books={books}", f"broker.initial_cash={cash}"]:
+        config, tape = (self.config, []) if self.config else ("configs/btc_broker.toml", _TAPE)
+        command = [BINARY, "terminal", "simulate", str(config), "--from", begin, "--listen", self.address]
+        for setting in [*tape, f"broker.books={books}", f"broker.initial_cash={cash}"]:
             command += ["--set", setting]
         command += ["--journal", str(journal)] if journal else []
         command += ["--faults", str(self.faults)] if self.faults else []
         if journal:
             journal.with_name("books").write_text(books)
-        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, cwd=self.config.parent if self.config else ROOT, stdout=subprocess.PIPE, text=True)
         words = self.process.stdout.readline().split()
         self.address = next(word.rstrip(",") for word in words if ":" in word and word[0].isdigit())
         self.line = cambist_terminal.Line(self.address)
@@ -105,19 +106,24 @@ class Bridge:
         self.folder, self.terminal = folder, terminal
         self.port = _free_port()
         self.settings = {"saving": "us", "orders_per_minute": 100, "dead_man_s": 600, "dead_man": "freeze", "lease_s": 600,
-                         "requests_per_second": 100} | settings
+                         "requests_per_second": 100, "tls": None} | settings
         self.lease, self.n, self.more = None, 0, []
         self.begin()
 
     def begin(self):
         """Begins the process, anew if it is gone; with the same journal."""
-        (self.folder / "bridge.toml").write_text(_CONFIG.format(port=self.port, **self.settings))
+        text, tls = _CONFIG.format(port=self.port, **self.settings), self.settings["tls"]
+        if tls:
+            text = text.replace("[serve]\n", f'[serve]\ncertificate = "{tls["certificate"]}"\nkey = "{tls["key"]}"\n')
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        (self.folder / "bridge.toml").write_text(text)
         self.log = open(self.folder / "log.jsonl", "ab")
         self.process = subprocess.Popen(
             [sys.executable, *self.command(), str(self.folder / "bridge.toml"), *self.more], cwd=HERE.parent, stderr=self.log,
             env=os.environ | self.environment())
         self.http = httpx.Client(
-            base_url=f"http://127.0.0.1:{self.port}", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=20)
+            base_url=self.url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=20,
+            verify=tls["context"] if tls else True)
         for _ in range(400):
             try:
                 return self.http.get("/health")

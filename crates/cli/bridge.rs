@@ -10,7 +10,7 @@ use crate::args::BridgeCommand;
 use crate::output;
 
 pub(crate) fn run(command: &BridgeCommand) -> anyhow::Result<()> {
-    let BridgeCommand::Status { url, token_file } = command;
+    let BridgeCommand::Status { url, token_file, authority } = command;
     let token = match token_file {
         Some(path) => {
             std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?
@@ -19,7 +19,8 @@ pub(crate) fn run(command: &BridgeCommand) -> anyhow::Result<()> {
             .ok()
             .context("give the bridge's token: --token-file, or CAMBIST_BRIDGE_TOKEN")?,
     };
-    let mut client = Client::new(Settings::new(url, token.trim()), Arc::new(SystemClock::start()))?;
+    let settings = Settings { authority: authority.clone(), ..Settings::new(url, token.trim()) };
+    let mut client = Client::new(settings, Arc::new(SystemClock::start()))?;
     let health = client.health()?;
     output::line(&format!(
         "terminal {}, trading {}, bridge {}",

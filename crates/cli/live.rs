@@ -1,6 +1,9 @@
 //! `cambist live`.
 
-use cambist_lab::live::compare;
+use std::sync::Arc;
+
+use cambist_core::clock::SystemClock;
+use cambist_lab::live::{Compared, compare};
 use cambist_live::api::secret_of;
 use cambist_live::{Operator, replay};
 use serde_json::{Value, json};
@@ -49,7 +52,8 @@ pub(crate) fn run(command: &LiveCommand, machine: &MachineArgs) -> anyhow::Resul
             zero(found.differences.len())
         }
         LiveCommand::Compare { journal, set } => {
-            let found = compare(journal, &machine.data_dir, set)?;
+            let clock = Arc::new(SystemClock::start());
+            let found = compare(journal, &machine.data_dir, set, clock)?;
             output::line(&format!(
                 "{} bars, {} trades; equity {} live, {} in the environment",
                 found.bars, found.trades, found.equity[0], found.equity[1]
@@ -57,7 +61,7 @@ pub(crate) fn run(command: &LiveCommand, machine: &MachineArgs) -> anyhow::Resul
             for (bar, what, live, here) in found.differences.iter().take(SHOWN) {
                 output::line(&format!("{bar}: {what} is {} live, {} there", short(live), short(here)));
             }
-            zero(found.differences.len())
+            attributed(&found)
         }
         LiveCommand::Preflight { .. } => crate::preflight::run(command),
     }
@@ -67,6 +71,48 @@ fn zero(differences: usize) -> anyhow::Result<()> {
     output::line(&format!("{differences} differences"));
     anyhow::ensure!(differences == 0, "{differences} differences: this is not what was decided");
     Ok(())
+}
+
+/// Says what makes the difference of live and environment, and refuses what nothing explains.
+fn attributed(found: &Compared) -> anyhow::Result<()> {
+    let Some(why) = &found.attribution else { return zero(found.differences.len()) };
+    for fill in why.fills.iter().filter(|fill| fill.differs()).take(SHOWN) {
+        let [live, there] = fill.prices;
+        let [latency, spread, slippage] = fill.parts.map(|part| plain(part, 5));
+        output::line(&format!(
+            "{}: {:+} lots at {live:.5} live, {there:.5} at the open: latency {latency}, spread {spread}, slippage {slippage}",
+            fill.time, fill.lots
+        ));
+    }
+    output::line(&format!(
+        "live less the same orders filled at the open: {}, of it latency {}, spread {}, slippage {}, commission and swap {}, \
+         deals on one side alone {}; left over {}",
+        plain(why.total, 2),
+        plain(why.latency, 2),
+        plain(why.spread, 2),
+        plain(why.slippage, 2),
+        plain(why.charges, 2),
+        plain(why.alone, 2),
+        plain(why.left_over(), 2)
+    ));
+    output::line(&format!(
+        "{} differences, from {} fills of {} at other prices; {} decisions are made otherwise from the same account",
+        found.differences.len(),
+        why.fills.iter().filter(|fill| fill.differs()).count(),
+        why.fills.len(),
+        found.otherwise
+    ));
+    anyhow::ensure!(
+        found.otherwise == 0 && !why.is_open(),
+        "something is left over: neither latency, spread nor slippage explains it"
+    );
+    Ok(())
+}
+
+/// With its sign, but no negative zero.
+fn plain(value: f64, decimals: usize) -> String {
+    let unit = 10f64.powi(decimals as i32);
+    format!("{:+.decimals$}", (value * unit).round() / unit + 0.0)
 }
 
 fn short(text: &str) -> String {

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use cambist_bridge::{Client, Settings};
 use cambist_core::clock::SystemClock;
-use cambist_live::api::secret_of;
 use cambist_live::{Deployment, LiveConfig, preflight};
 
 use crate::args::LiveCommand;
@@ -16,8 +14,7 @@ pub(crate) fn run(command: &LiveCommand) -> anyhow::Result<()> {
     let LiveCommand::Preflight { artefact, config, account } = command else { return Ok(()) };
     let bridge = LiveConfig::read(config)?.bridge.context("the config has no section [bridge]")?;
     let deployment = Deployment::load(artefact)?;
-    let settings = Settings::new(bridge.url.clone(), secret_of(&bridge.token_file)?);
-    let mut client = Client::new(settings, Arc::new(SystemClock::start()))?;
+    let mut client = bridge.client(Arc::new(SystemClock::start()))?;
     let told = client.account()?;
     anyhow::ensure!(told.login == *account, "the terminal is logged in to {}, not to {account}", told.login);
     let checks = preflight(&deployment, &told, &client.symbol(&bridge.symbol)?);

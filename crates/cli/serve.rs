@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context;
-use cambist_bridge::{Client, Settings as BridgeSettings};
+use cambist_bridge::Client;
 use cambist_core::clock::{Clock, SystemClock};
 use cambist_lab::Promotions;
 use cambist_lab::live::{Pace, Paper, PaperRequest};
@@ -37,8 +37,7 @@ pub(crate) fn run(args: &ServeArgs, machine: &MachineArgs) -> anyhow::Result<()>
         Shared::new(Arc::clone(&deployment), Alerts::new(webhook, Arc::clone(&clock)), args.state.clone());
     if args.live {
         let bridge = config.bridge.context("--live needs the section [bridge] in --config")?;
-        let token = secret_of(&bridge.token_file)?;
-        let mut client = Client::new(BridgeSettings::new(bridge.url.clone(), token), Arc::clone(&clock))?;
+        let mut client = bridge.client(Arc::clone(&clock))?;
         let grace = config.limits.stop_grace.is_some() || deployment.terms.tickets.stop_ranges.is_none();
         anyhow::ensure!(
             grace,
@@ -69,6 +68,7 @@ pub(crate) fn run(args: &ServeArgs, machine: &MachineArgs) -> anyhow::Result<()>
         from: &args.from,
         until: args.until.as_deref(),
         pace: if args.speed > 0.0 { Pace::Wall(args.speed) } else { Pace::Virtual },
+        latency: Duration::from_millis(args.latency_ms),
         login: args.account.unwrap_or(1),
         journal: Some(&terminal),
         sets: &args.set,

@@ -1,18 +1,34 @@
 //! `cambist terminal`.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use anyhow::Context;
+use cambist_core::clock::{Clock, SystemClock};
 use cambist_lab::Layers;
-use cambist_lab::terminal::{Faults, TerminalRequest, faults, open, serve};
+use cambist_lab::terminal::{Faults, Pace, TerminalRequest, faults, open, serve};
 
 use crate::args::{MachineArgs, TerminalCommand};
 use crate::{output, progress};
 
 pub(crate) fn run(command: &TerminalCommand, machine: &MachineArgs) -> anyhow::Result<()> {
-    let TerminalCommand::Simulate { config, set, from, until, journal, login, listen, faults: weather } =
-        command;
+    let TerminalCommand::Simulate {
+        config,
+        set,
+        from,
+        until,
+        journal,
+        login,
+        listen,
+        speed,
+        latency_ms,
+        faults: weather,
+    } = command;
+    if let Some(speed) = speed.filter(|speed| !(speed.is_finite() && *speed > 0.0)) {
+        anyhow::bail!("--speed is {speed}; it must be above 0, or left out");
+    }
     let weather = weather.as_deref().map_or(Ok(Faults::default()), faults)?;
     let layers = Layers::read(config.as_deref(), set)?;
     let request =
@@ -27,5 +43,7 @@ pub(crate) fn run(command: &TerminalCommand, machine: &MachineArgs) -> anyhow::R
         listener.local_addr()?,
         terminal.now()
     ));
-    Ok(serve(terminal, weather, &listener, &|| stop.load(Ordering::SeqCst))?)
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+    let pace = speed.map(|speed| Pace::new(&terminal, clock, speed, Duration::from_millis(*latency_ms)));
+    Ok(serve(terminal, weather, pace.as_ref(), &listener, &|| stop.load(Ordering::SeqCst))?)
 }

@@ -1,5 +1,6 @@
 //! Requests to the bridge.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub struct Settings {
     pub url: String,
     /// The bridge's token.
     pub token: String,
+    /// PEM file of the authority that signed the bridge's certificate, beside those that the machine trusts.
+    pub authority: Option<PathBuf>,
     /// How long an answer to a read may take. With its retries it should stay below the lease's length, so that a heartbeat comes through.
     pub read_timeout: Duration,
     /// How long one to an order may take; longer than the terminal's own time-out, or orders end as unknown for nothing.
@@ -50,6 +53,7 @@ impl Settings {
         Self {
             url: url.into(),
             token: token.into(),
+            authority: None,
             read_timeout: Duration::from_secs(3),
             order_timeout: Duration::from_secs(30),
             retries: 3,
@@ -66,7 +70,7 @@ impl Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum BridgeError {
     /// No answer.
-    #[error("the bridge does not answer {path}: {source}")]
+    #[error("the bridge does not answer {path}: {}", deepest(source))]
     Away {
         /// What was asked.
         path: String,
@@ -145,6 +149,15 @@ impl std::fmt::Debug for Client {
     }
 }
 
+/// What a failure comes down to: the outer layers say that something could not be sent.
+fn deepest(error: &reqwest::Error) -> String {
+    let mut inner: &dyn std::error::Error = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
+}
+
 impl Client {
     /// A client by `settings`.
     ///
@@ -152,10 +165,25 @@ impl Client {
     /// When no client can be made of them.
     pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, BridgeError> {
         let failed = |reason: String| BridgeError::Settings { url: settings.url.clone(), reason };
-        if !settings.url.starts_with("http://") && !settings.url.starts_with("https://") {
-            return Err(failed("write http://127.0.0.1:8228, or https for another machine".to_owned()));
+        let here = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
+        let rest = |start: &&str| settings.url.strip_prefix(*start).map(|rest| rest.chars().next());
+        let is_here = here.iter().filter_map(rest).any(|next| matches!(next, None | Some(':' | '/')));
+        if !is_here && !settings.url.starts_with("https://") {
+            return Err(failed(
+                "write http://127.0.0.1:8228, or https for another machine: the token would travel in the open".to_owned(),
+            ));
         }
-        let http = reqwest::blocking::Client::builder()
+        let mut builder = reqwest::blocking::Client::builder();
+        if let Some(path) = &settings.authority {
+            let unread = |error: String| failed(format!("{}: {error}", path.display()));
+            let pem = std::fs::read(path).map_err(|error| unread(error.to_string()))?;
+            let known = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| unread(error.to_string()))?;
+            if known.is_empty() {
+                return Err(unread("there is no certificate in it (PEM)".to_owned()));
+            }
+            builder = known.into_iter().fold(builder, reqwest::blocking::ClientBuilder::add_root_certificate);
+        }
+        let http = builder
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(settings.read_timeout)

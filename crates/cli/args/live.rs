@@ -30,6 +30,9 @@ pub(crate) struct ServeArgs {
     /// On paper: so many times as fast as the wall clock; 0 for as fast as it goes.
     #[arg(long, default_value_t = 60.0)]
     pub(crate) speed: f64,
+    /// On paper: how long an order is under way to the broker, in milliseconds of the tape's time.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) latency_ms: u64,
     /// On paper: overrides a field of the artefact's config; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,

@@ -137,6 +137,12 @@ pub(crate) enum TerminalCommand {
         /// Address to listen at; port 0 for any that is free.
         #[arg(long, default_value = "127.0.0.1:18812")]
         listen: String,
+        /// Time passes by itself, so many times as fast as the wall clock; without it, as far as it is told to.
+        #[arg(long)]
+        speed: Option<f64>,
+        /// How long an order is under way, in milliseconds of the tape's time.
+        #[arg(long, default_value_t = 0, requires = "speed")]
+        latency_ms: u64,
         /// TOML of what goes wrong on its line, and how often; nothing if left out.
         #[arg(long)]
         faults: Option<PathBuf>,
@@ -150,6 +156,9 @@ pub(crate) enum BridgeCommand {
         /// Where the bridge listens.
         #[arg(long, default_value = "http://127.0.0.1:8228")]
         url: String,
+        /// PEM file of the authority that signed its certificate.
+        #[arg(long)]
+        authority: Option<PathBuf>,
         /// File of the bridge's token; CAMBIST_BRIDGE_TOKEN if left out.
         #[arg(long)]
         token_file: Option<PathBuf>,

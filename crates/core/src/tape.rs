@@ -204,6 +204,29 @@ impl MarketTape {
         }
     }
 
+    /// Forgets bars from place `n` on.
+    pub fn truncate(&mut self, n: usize) {
+        self.open_time.truncate(n);
+        for column in self.columns_mut() {
+            column.truncate(n);
+        }
+        self.coverage.truncate(n);
+    }
+
+    /// Makes room for `n` more bars at once: vectors that grow by themselves take twice what they hold.
+    pub fn reserve(&mut self, n: usize) {
+        self.open_time.reserve_exact(n);
+        for column in self.columns_mut() {
+            column.reserve_exact(n);
+        }
+        self.coverage.reserve_exact(n);
+    }
+
+    fn columns_mut(&mut self) -> [&mut Vec<f64>; 6] {
+        let Self { open, high, low, close, volume, spread, .. } = self;
+        [open, high, low, close, volume, spread]
+    }
+
     /// A content hash (BLAKE3, hex): a change of one value, stamp or unit changes it.
     #[must_use]
     pub fn fingerprint(&self) -> String {

@@ -197,13 +197,14 @@ impl DataFolder {
         venue: Option<&str>,
         timeframe: Timeframe,
     ) -> Result<(DataSet, MarketTape), DataError> {
-        let (set, tape) = self.read_opened(symbol, venue, timeframe)?;
+        let (set, mut tape) = self.read_opened(symbol, venue, timeframe)?;
         let Some(from) = self.sealed_from(symbol, &set.key.venue)? else { return Ok((set, tape)) };
         let open = tape.open_time.partition_point(|&t| t < from.0);
         if open == 0 {
             return Err(DataError::AllSealed { set: set.key.to_string(), from });
         }
-        Ok((set, tape.slice(0..open)))
+        tape.truncate(open);
+        Ok((set, tape))
     }
 
     /// The same with the rows that are sealed: for what records an opening first, and nothing else.
@@ -259,6 +260,7 @@ impl DataFolder {
         let place = self.place(set);
         let key = &set.key;
         let mut tape = MarketTape::empty(key.symbol.clone(), key.timeframe, set.price_side, set.volume_kind);
+        tape.reserve(set.n_bars);
         parquet::read_years(&place, &mut tape)?;
         let found = tape.fingerprint();
         if found != set.fingerprint {

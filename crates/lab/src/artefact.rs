@@ -8,7 +8,10 @@ use cambist_decide::{DecisionPath, DecisionRules};
 use cambist_evaluate::windows::{Fold, Span};
 pub use cambist_execution::ExecutionRules;
 use cambist_features::Normaliser;
-use cambist_live::Terms;
+use cambist_evaluate::Track;
+use cambist_evaluate::metrics::band;
+use cambist_live::results::daily;
+use cambist_live::{Band, Terms};
 use cambist_market::Execution;
 use cambist_policy::{PolicySpec, TrainedPolicy, weights};
 use cambist_ppo::LearnerChoice;
@@ -56,6 +59,9 @@ pub struct Artefact {
     /// against.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<Vec<Vec<f32>>>,
+    /// Where results lie that go on as in the test window; none where that is too short.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub band: Option<Band>,
     /// Columns of the observation that show what the reward remembers.
     pub reward_columns: Vec<String>,
     /// Multiplier of the reward's constraint, as learned.
@@ -120,9 +126,30 @@ fn quantiles(market: &Market, fold: &Fold, normaliser: &Normaliser) -> Vec<Vec<f
     columns.into_iter().map(of).collect()
 }
 
+/// Days of a test window from which a band says something, days it is long, its probability, and paths drawn for it.
+const FEWEST_DAYS: usize = 20;
+const BAND_DAYS: usize = 250;
+const BAND_LEVEL: f64 = 0.98;
+const BAND_PATHS: usize = 2000;
+
+/// Where results lie that go on as in `track`.
+fn band_of(track: &Track, seed: u64) -> Option<Band> {
+    let returns = daily(track.time.iter().copied().zip(track.equity.iter().copied()));
+    (returns.len() >= FEWEST_DAYS).then(|| {
+        let [low, high] = band::cumulative(&returns, BAND_DAYS, BAND_LEVEL, BAND_PATHS, seed);
+        Band { days: returns.len(), level: BAND_LEVEL, low, high }
+    })
+}
+
 impl Artefact {
-    /// What `trained` on `fold` leaves.
-    pub(crate) fn of(config: &Config, market: &Market, fold: &Fold, trained: &Trained) -> Self {
+    /// What `trained` on `fold` leaves; `test` is its course in the test window, if it was tested.
+    pub(crate) fn of(
+        config: &Config,
+        market: &Market,
+        fold: &Fold,
+        trained: &Trained,
+        test: Option<&Track>,
+    ) -> Self {
         let remembered = config.reward.composed().cloned();
         let acting = config.acting(&trained.policy.spec(), trained.multiplier);
         let path = DecisionPath::with_reward(acting.decision, Arc::clone(&trained.normaliser), remembered);
@@ -142,6 +169,7 @@ impl Artefact {
             },
             terms: terms(config, market),
             reference: terms(config, market).is_some().then(|| quantiles(market, fold, &trained.normaliser)),
+            band: test.filter(|_| terms(config, market).is_some()).and_then(|track| band_of(track, config.raw.run.seed)),
             reward_columns: config.reward.composed().map_or(Vec::new(), |reward| reward.columns()),
             multiplier: trained.multiplier,
             regime: market.regime.as_ref().map(|regimes| regimes.model.clone()),

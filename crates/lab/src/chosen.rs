@@ -137,15 +137,16 @@ pub fn ensemble(
     let _alone = folder.lock()?;
     folder.write("config.toml", &written(&config)?)?;
     let work = || {
+        let acting = config.acting(&trained.policy.spec(), trained.multiplier);
+        let tracks = test_tracks(&acting, &market, &trained, &fold)?;
         let artefact = Artefact {
             deterministic: sources.iter().all(|source| source.artefact.deterministic),
-            ..Artefact::of(&config, &market, &fold, &trained)
+            ..Artefact::of(&config, &market, &fold, &trained, tracks.first())
         };
         let artefact_hash = artefact.save(&trained.policy, &folder.artefact())?;
         let names: Vec<&String> = trained.members.iter().map(|m| &m.name).collect();
         let event = serde_json::json!({ "members": names, "artefact": artefact_hash });
         folder.log(clock.now(), "ensemble", &event)?;
-        let acting = config.acting(&trained.policy.spec(), trained.multiplier);
         let concluding = Concluding {
             folder: &folder,
             config: &config,
@@ -155,7 +156,7 @@ pub fn ensemble(
             folds: &[fold],
             n_members: trained.members.len(),
         };
-        let outcome = Outcome::of(&concluding, &test_tracks(&acting, &market, &trained, &fold)?, clock)?;
+        let outcome = Outcome::of(&concluding, &tracks, clock)?;
         outcome.keep()?;
         Ok(outcome)
     };

@@ -76,13 +76,20 @@ impl Market {
         Ok(own.into_iter().chain(config.sealed_from).min())
     }
 
-    /// The bars of `config`, without those that are sealed, and without features: for whoever makes his own as they come.
+    /// The bars of `config`, without those that are sealed, and without features: for whoever makes his own as they come. Beside them the
+    /// finer ones, if fills are decided by these.
     ///
     /// # Errors
     /// As [`Market::prepare`].
-    pub(crate) fn bars(config: &Config, data_folder: &Path) -> Result<MarketTape, LabError> {
+    pub(crate) fn bars(
+        config: &Config,
+        data_folder: &Path,
+    ) -> Result<(MarketTape, Option<MarketTape>), LabError> {
         let tape = Self::stored(config, data_folder, config.sealed_from, false)?;
-        Ok(if tape.timeframe == config.timeframe { tape } else { resample(&tape, config.timeframe)? })
+        if tape.timeframe == config.timeframe {
+            return Ok((tape, None));
+        }
+        Ok((resample(&tape, config.timeframe)?, config.fills_by_stored().then_some(tape)))
     }
 
     fn stored(
@@ -91,7 +98,7 @@ impl Market {
         until: Option<UnixNanos>,
         opened: bool,
     ) -> Result<MarketTape, LabError> {
-        let tape = match &config.source {
+        let mut tape = match &config.source {
             DataSource::Synthetic(request) => synth::synthesize(request)?.0,
             DataSource::Store { symbol, venue, stored } => {
                 let folder = DataFolder::open(folder_path)?;
@@ -103,10 +110,10 @@ impl Market {
                 }
             }
         };
-        Ok(match until {
-            Some(until) => tape.slice(0..tape.open_time.partition_point(|&t| t < until.0)),
-            None => tape,
-        })
+        if let Some(until) = until {
+            tape.truncate(tape.open_time.partition_point(|&t| t < until.0));
+        }
+        Ok(tape)
     }
 
     fn with_rows_until(
@@ -119,8 +126,8 @@ impl Market {
         if tape.timeframe == config.timeframe {
             return Self::of(config, tape, folder_path);
         }
-        let finer = config.fills_by_stored().then(|| tape.clone());
-        Self::with_finer(config, resample(&tape, config.timeframe)?, finer.as_ref(), folder_path)
+        let finer = config.fills_by_stored().then_some(&tape);
+        Self::with_finer(config, resample(&tape, config.timeframe)?, finer, folder_path)
     }
 
     /// Features and execution of `config` over `tape`.

@@ -261,7 +261,12 @@ fn go(
             let training = Training { config, members, market, fold, place, n_threads };
             train(&training, state.take(), clock, &mut logged)?
         };
-        let artefact = Artefact::of(config, market, fold, &trained);
+        let acting = config.acting(&trained.policy.spec(), trained.multiplier);
+        let fold_tracks = match trained.stopped {
+            None => test_tracks(&acting, market, &trained, fold)?,
+            Some(_) => Vec::new(),
+        };
+        let artefact = Artefact::of(config, market, fold, &trained, fold_tracks.first());
         artefact_hash = artefact.save(&trained.policy, &folder.artefact())?;
         if folds.len() > 1 {
             artefact.save(&trained.policy, &folder.path().join(fold_name(index)))?;
@@ -279,8 +284,6 @@ fn go(
             let (folder, n_updates) = (folder.clone(), config.trainer(1).n_updates);
             return Ok(Ending::Interrupted(Interrupted { folder, fold: index, update, n_updates }));
         }
-        let config = &config.acting(&trained.policy.spec(), trained.multiplier);
-        let fold_tracks = test_tracks(config, market, &trained, fold)?;
         scores.extend(scorecards(&fold_tracks));
         if tracks.is_empty() {
             tracks = fold_tracks;

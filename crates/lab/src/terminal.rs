@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cambist_core::{MarketTape, UnixNanos};
 use cambist_market::Execution;
 use cambist_terminal::Setup;
-pub use cambist_terminal::{Faults, Terminal, serve};
+pub use cambist_terminal::{Faults, Pace, Terminal, serve};
 
 use crate::config::{Config, DataSource, ExecutionSetup, Layers};
 use crate::error::LabError;
@@ -44,9 +44,12 @@ pub fn faults(path: &Path) -> Result<Faults, LabError> {
 /// When the config has no `[broker]`, the data are not there, the times hold no bars, or the journal is another's.
 pub fn open(layers: &Layers, data: &Path, request: &TerminalRequest<'_>) -> Result<Terminal, LabError> {
     let config = Config::validate(layers.resolve()?)?;
-    let tape = Market::bars(&config, data)?;
-    let end = request.end(&tape)?;
-    on_tape(&config, &tape.slice(0..end), data, request)
+    let (mut tape, mut finer) = Market::bars(&config, data)?;
+    tape.truncate(request.end(&tape)?);
+    if let Some(finer) = &mut finer {
+        finer.truncate(request.end(finer)?);
+    }
+    on_tape(&config, &tape, finer.as_ref(), data, request)
 }
 
 impl TerminalRequest<'_> {
@@ -62,14 +65,15 @@ pub(crate) fn time(text: &str) -> Result<UnixNanos, LabError> {
     UnixNanos::parse(text).ok_or_else(|| LabError::Time(text.to_owned()))
 }
 
-/// Opens a terminal on `tape`.
+/// Opens a terminal on `tape`, whose prices are those of the `finer` bars it is made of, if there are any.
 pub(crate) fn on_tape(
     config: &Config,
     tape: &MarketTape,
+    finer: Option<&MarketTape>,
     data: &Path,
     request: &TerminalRequest<'_>,
 ) -> Result<Terminal, LabError> {
-    let traded = execution(config, tape, None, data)?;
+    let traded = execution(config, tape, finer, data)?;
     let (ExecutionSetup::Broker(broker), Execution::Full(full)) = (&config.execution, &traded) else {
         return Err(LabError::NoBroker);
     };
@@ -78,13 +82,22 @@ pub(crate) fn on_tape(
         DataSource::Store { symbol, .. } => symbol.0.clone(),
         DataSource::Synthetic(_) => broker.listing.instrument.name.to_uppercase(),
     };
+    let (bars, rates) = match &full.finer {
+        None => (Arc::clone(&full.events), Arc::clone(&full.rates)),
+        Some(finer) => {
+            let parts = finer.starts.windows(2).zip(full.rates.iter());
+            let rates = parts.flat_map(|(ends, rate)| std::iter::repeat_n(*rate, ends[1] - ends[0]));
+            (Arc::clone(&finer.events), rates.collect())
+        }
+    };
     let setup = Setup {
         rules: full.rules.clone(),
         symbol,
-        bars: Arc::clone(&full.events),
-        rates: Arc::clone(&full.rates),
+        history: bars.partition_point(|bar| bar.open_time < from),
+        bars,
+        chart: Arc::clone(&full.events),
+        rates,
         seconds: tape.timeframe.seconds(),
-        history: full.events.partition_point(|bar| bar.open_time < from),
         balance: config.initial_cash(),
         currency: config.raw.broker.as_ref().map_or(String::new(), |broker| broker.deposit_currency.clone()),
         login: request.login,

@@ -1,11 +1,15 @@
 //! What an operator writes down of a live loop: limits, alerts, the bridge. Nothing in it has a default that costs money.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use cambist_bridge::{Client, Settings};
+use cambist_core::clock::Clock;
 use serde::Deserialize;
 
 use crate::alert::Webhook;
+use crate::api::secret_of;
 use crate::error::LiveError;
 use crate::rules::Rules;
 use crate::shared::Severity;
@@ -52,6 +56,8 @@ pub struct BridgeConfig {
     pub url: String,
     /// File of its token.
     pub token_file: PathBuf,
+    /// PEM file of the authority that signed the bridge's certificate; for one that the machine trusts, none.
+    pub authority: Option<PathBuf>,
     /// The broker's name of the instrument.
     pub symbol: String,
     /// Milliseconds between two looks for a bar.
@@ -60,6 +66,18 @@ pub struct BridgeConfig {
     /// Seconds after which an order of which the bridge has never heard cannot come in any more: it refuses what waited for ten.
     #[serde(default = "twelve")]
     pub absent_after_s: u64,
+}
+
+impl BridgeConfig {
+    /// A client of it.
+    ///
+    /// # Errors
+    /// When its token or its authority cannot be read, or the address makes no sense.
+    pub fn client(&self, clock: Arc<dyn Clock>) -> Result<Client, LiveError> {
+        let token = secret_of(&self.token_file)?;
+        let settings = Settings { authority: self.authority.clone(), ..Settings::new(self.url.clone(), token) };
+        Ok(Client::new(settings, clock)?)
+    }
 }
 
 fn quarter() -> u64 {

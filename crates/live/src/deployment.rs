@@ -13,6 +13,8 @@ use cambist_regime::RegimeModel;
 use cambist_runs::artefact;
 use serde::{Deserialize, Serialize};
 
+use crate::results::Band;
+
 /// Terms of trading that decisions rest on, beside the broker's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Terms {
@@ -54,6 +56,8 @@ struct Content {
     terms: Option<Terms>,
     #[serde(default)]
     reference: Option<Vec<Vec<f32>>>,
+    #[serde(default)]
+    band: Option<Band>,
 }
 
 /// Why an artefact cannot trade.
@@ -115,6 +119,8 @@ pub struct Deployment {
     pub deterministic: bool,
     /// Quantiles of every feature column in the training window, evenly spaced; empty when the artefact has none.
     pub reference: Vec<Vec<f32>>,
+    /// Where results lie, if they go on as in the test window.
+    pub band: Option<Band>,
 }
 
 impl Deployment {
@@ -172,6 +178,7 @@ impl Deployment {
             revision: content.revision,
             deterministic: content.deterministic,
             reference: content.reference.unwrap_or_default(),
+            band: content.band,
             folder,
         })
     }

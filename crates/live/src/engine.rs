@@ -16,6 +16,7 @@ use crate::books::Books;
 use crate::deployment::Deployment;
 use crate::error::LiveError;
 use crate::mind::Mind;
+use crate::results::{self, Results};
 use crate::rules::Rules;
 use crate::standing::{Sent, Standing};
 use crate::words::{Decision, Finding, Intent, Opened, Snapshot};
@@ -46,6 +47,8 @@ pub struct Engine {
     configured: Rules,
     books: Books,
     standing: Standing,
+    /// Since what decides was put to work.
+    results: Results,
     pending: BTreeMap<OrderId, Pending>,
     held: f64,
     /// Equity at the start, with what was paid in and out since.
@@ -79,6 +82,7 @@ impl Engine {
             configured: opened.rules,
             books: Books::new(&opened.symbol, &opened.baseline),
             standing: Standing::new(opened.baseline.steps()),
+            results: Results::default(),
             pending: BTreeMap::new(),
             held: 0.0,
             initial: opened.baseline.balance,
@@ -129,6 +133,12 @@ impl Engine {
     #[must_use]
     pub fn configured(&self) -> &Rules {
         &self.configured
+    }
+
+    /// How results since the policy was put to work compare with its backtest.
+    #[must_use]
+    pub fn results(&self) -> results::Report {
+        self.results.report(self.mind.deployment.band.as_ref())
     }
 
     /// What our books say: balance, and signed lot steps.
@@ -280,6 +290,7 @@ impl Engine {
             self.initial += amount;
             self.desk.paid_in(amount);
             self.guard.paid_in(amount);
+            self.results.paid_in(amount);
         }
         self.standing.note(account);
         findings.extend(self.standing.stop_missing(at, account, self.rules.stop_grace));
@@ -323,6 +334,7 @@ impl Engine {
         // While money is on its way between deals and balance, equity is nobody's.
         if self.books.are_settled() {
             self.guard.observe(self.close, view.equity);
+            self.results.push(self.close, view.equity);
         }
         let (observation, action, target) = self.mind.act(&view);
         let expected = account.steps() + account.under_way;

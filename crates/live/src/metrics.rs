@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::results;
 use crate::shared::Status;
 
 type Real = Gauge<f64, AtomicU64>;
@@ -49,6 +50,9 @@ pub struct Metrics {
     unresolved: Gauge,
     records: Gauge,
     bar_close: Gauge,
+    results: Real,
+    results_low: Real,
+    results_high: Real,
 }
 
 impl Default for Metrics {
@@ -74,6 +78,9 @@ impl Default for Metrics {
             unresolved: Gauge::default(),
             records: Gauge::default(),
             bar_close: Gauge::default(),
+            results: Real::default(),
+            results_low: Real::default(),
+            results_high: Real::default(),
         };
         let m = &metrics;
         for (name, help, histogram) in [
@@ -97,6 +104,9 @@ impl Default for Metrics {
             ("balance", "Balance, by our books", &m.balance),
             ("lots", "Signed lots held, by our books", &m.lots),
             ("target", "Target of the last decision", &m.target),
+            ("results_log_return", "Log return of the days since the policy was put to work", &m.results),
+            ("results_low", "Where the backtest's band of that begins", &m.results_low),
+            ("results_high", "Where it ends", &m.results_high),
         ] {
             registry.register(name, help, gauge.clone());
         }
@@ -151,6 +161,13 @@ impl Metrics {
 
     pub(crate) fn answered(&self, path: &str, status: u16) {
         self.requests.get_or_create(&Answered { path: path.to_owned(), status }).inc();
+    }
+
+    /// Not a number where there is no band.
+    pub(crate) fn compares(&self, report: &results::Report) {
+        self.results.set(report.log_return);
+        self.results_low.set(report.low.unwrap_or(f64::NAN));
+        self.results_high.set(report.high.unwrap_or(f64::NAN));
     }
 
     pub(crate) fn stands(&self, status: &Status, held: bool, close_seconds: i64) {

@@ -22,6 +22,8 @@ use crate::words::{Intent, Snapshot};
 
 /// How often the lease is renewed.
 const BEAT: Duration = Duration::from_secs(2);
+/// Bars that a bridge tells at once.
+const MOST_BARS: usize = 49_999;
 /// Points an order may slip on brokers that execute by request.
 const DEVIATION: u32 = 100;
 
@@ -121,7 +123,7 @@ impl Mt5 {
 
     fn closed(&mut self, count: usize) -> Result<Vec<Bar>, LiveError> {
         // One more: the last is not over.
-        let count = u32::try_from(count + 1).unwrap_or(50_000).min(50_000);
+        let count = count.min(MOST_BARS) as u32 + 1;
         let records = self.client.bars(&self.seat.symbol, &self.timeframe, count)?;
         Ok(records.iter().filter(|record| record.complete).map(|record| self.bar(record)).collect())
     }
@@ -147,8 +149,16 @@ impl Feed for Mt5 {
 
     fn bars(&mut self, close: UnixNanos, patience: Duration) -> Result<Option<Vec<Bar>>, LiveError> {
         let bar = self.deployment.timeframe.nanos();
-        let missing = ((self.clock.now().0 - close.0) / bar).clamp(1, 40_000);
-        let mut bars = self.closed(missing as usize + 1)?;
+        // As many as reach back to what is known: how many are missing is not for this machine's clock to say.
+        let mut count = 2;
+        let mut bars = loop {
+            let bars = self.closed(count)?;
+            let reaches = bars.first().is_none_or(|oldest| oldest.open_time.0 + bar <= close.0);
+            if reaches || bars.len() < count || count >= MOST_BARS {
+                break bars;
+            }
+            count = (count * 16).min(MOST_BARS);
+        };
         bars.retain(|own| own.open_time.0 + bar > close.0);
         if bars.is_empty() {
             std::thread::sleep(patience.min(self.seat.poll));

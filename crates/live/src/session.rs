@@ -331,6 +331,7 @@ impl<V: Venue> Session<V> {
         }));
         self.send_all(&decision.intents, Some((&decision, &account)))?;
         self.shared.drift(&decision.observation, at);
+        self.shared.compare(self.engine.results(), at);
         self.publish(Some(&account), Some(decision));
         Ok(())
     }

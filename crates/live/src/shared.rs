@@ -18,6 +18,7 @@ use crate::drift::Drift;
 use crate::engine::Engine;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
+use crate::results;
 use crate::words::{Command, Decision, Intent, Snapshot};
 
 /// Decisions and fills that are kept for whoever asks.
@@ -123,6 +124,7 @@ pub struct Shared {
     /// When the operator was last heard of, in milliseconds of the machine's running clock.
     heard: AtomicU64,
     drift: Mutex<Drift>,
+    results: RwLock<results::Report>,
     alerts: Alerts,
     /// Folder of the log.
     log: PathBuf,
@@ -169,6 +171,7 @@ impl Shared {
             inbox: Mutex::new(inbox),
             heard: AtomicU64::new(0),
             drift,
+            results: RwLock::default(),
             alerts,
             log,
             metrics: Metrics::default(),
@@ -286,6 +289,20 @@ impl Shared {
             let details = serde_json::json!({ "what": what });
             self.say(Severity::Warning, "drift", &details, now);
         }
+    }
+
+    /// How results compare with the backtest's.
+    #[must_use]
+    pub fn results(&self) -> results::Report {
+        read(&self.results)
+    }
+
+    pub(crate) fn compare(&self, report: results::Report, now: UnixNanos) {
+        if report.outside && !self.results().outside {
+            self.say(Severity::Warning, "results", &serde_json::json!(report), now);
+        }
+        self.metrics.compares(&report);
+        set(&self.results, report);
     }
 
     pub(crate) fn filled(

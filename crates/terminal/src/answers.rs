@@ -1,6 +1,6 @@
 //! What the terminal says when it is asked how things stand.
 
-use cambist_core::{ServerClock, UnixNanos};
+use cambist_core::{BarEvent, ServerClock, UnixNanos};
 use cambist_execution::{Account, Books as AccountBooks, Calculation, MarginLevels, SwapMode};
 use serde_json::{Value, json};
 
@@ -121,7 +121,7 @@ impl Terminal {
     /// Bars that opened, by the server's clock, from `from` to `until`, both included.
     pub fn rates_between(&self, from: i64, until: i64) -> Vec<Rate> {
         let clock = self.clock();
-        let bars = &self.setup.bars[..self.n_bars()];
+        let bars = &self.setup.chart[..self.n_bars()];
         let place = |seconds: i64| bars.partition_point(|bar| shown(clock, bar.open_time).0 < seconds);
         let end = place(until.saturating_add(1));
         self.rates(place(from).max(end.saturating_sub(MAX_BARS))..end)
@@ -130,25 +130,41 @@ impl Terminal {
     /// At most `count` bars, the last of which opened at `from` or before.
     pub fn rates_until(&self, from: i64, count: usize) -> Vec<Rate> {
         let clock = self.clock();
-        let bars = &self.setup.bars[..self.n_bars()];
+        let bars = &self.setup.chart[..self.n_bars()];
         let end = bars.partition_point(|bar| shown(clock, bar.open_time).0 <= from);
         self.rates(end.saturating_sub(count.min(MAX_BARS))..end)
     }
 
     /// Bars that have begun.
     fn n_bars(&self) -> usize {
-        let begun = self.setup.bars.get(self.row).is_some_and(|bar| bar.open_time <= self.now);
-        self.row + usize::from(begun)
+        self.setup.chart.partition_point(|bar| bar.open_time <= self.now)
+    }
+
+    /// What is known of the bar at hand: its open, and what the bars it is made of have brought so far.
+    fn so_far(&self, bar: &BarEvent) -> BarEvent {
+        let (mut known, mut volume) = (open_of(bar), 0);
+        let within = self.setup.bars[..self.row].iter().rev().take_while(|part| part.open_time >= bar.open_time);
+        for part in within {
+            (known.high, known.low) = (known.high.max(part.high), known.low.min(part.low));
+            volume += part.volume.unwrap_or(0);
+        }
+        let last = self.setup.bars.get(self.row).filter(|part| part.open_time <= self.now);
+        let before = self.row.checked_sub(1).and_then(|row| self.setup.bars.get(row));
+        known.close = match (last, before.filter(|part| part.open_time >= bar.open_time)) {
+            (Some(part), _) => part.open,
+            (None, Some(part)) => part.close,
+            (None, None) => bar.open,
+        };
+        (known.high, known.low) = (known.high.max(known.close), known.low.min(known.close));
+        BarEvent { volume: Some(volume), ..known }
     }
 
     fn rates(&self, rows: std::ops::Range<usize>) -> Vec<Rate> {
         let rate = |row: usize| {
-            let bar = self.setup.bars.get(row)?;
-            let unfinished = row == self.row;
-            // Of the bar at hand its open is known.
-            let known = if unfinished { open_of(bar) } else { *bar };
+            let bar = self.setup.chart.get(row)?;
+            let known = if bar.close_time > self.now { self.so_far(bar) } else { *bar };
             let price = |ticks: i64| self.setup.price(ticks as f64);
-            let volume = if unfinished { 0 } else { known.volume.unwrap_or(0).max(0) as u64 };
+            let volume = known.volume.unwrap_or(0).max(0) as u64;
             Some(Rate {
                 time: shown(self.clock(), bar.open_time).0,
                 open: price(known.open),

@@ -28,6 +28,6 @@ mod words;
 pub use calls::call;
 pub use faults::{Faults, Reply, Weather};
 pub use journal::{Journal, JournalError};
-pub use server::{ServeError, serve};
+pub use server::{Pace, ServeError, serve};
 pub use terminal::{Closed, Setup, SetupError, Terminal};
 pub use words::{DealRecord, OrderRecord, PositionRecord, Rate, Request, SendResult};

@@ -3,8 +3,13 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use cambist_core::UnixNanos;
+use cambist_core::clock::Clock;
+use serde::Deserialize;
+use serde_json::json;
 
 use crate::faults::{Faults, Reply, Weather};
 use crate::terminal::Terminal;
@@ -17,6 +22,39 @@ pub struct ServeError {
     source: std::io::Error,
 }
 
+/// Time that passes by itself, at a multiple of the wall clock's.
+pub struct Pace {
+    clock: Arc<dyn Clock>,
+    speed: f64,
+    latency: Duration,
+    since: (UnixNanos, Duration),
+}
+
+impl Pace {
+    /// `speed` times as fast as `clock` runs, from the time of `terminal` on; orders are under way for `latency` of the tape's time.
+    #[must_use]
+    pub fn new(terminal: &Terminal, clock: Arc<dyn Clock>, speed: f64, latency: Duration) -> Self {
+        let since = (terminal.now(), clock.elapsed());
+        Self { clock, speed, latency, since }
+    }
+
+    fn now(&self) -> UnixNanos {
+        let passed = self.clock.elapsed().saturating_sub(self.since.1).as_secs_f64() * self.speed;
+        UnixNanos(self.since.0.0.saturating_add((passed * 1e9) as i64))
+    }
+
+    /// How long a call is under way, on the wall clock.
+    fn under_way(&self, call: &str) -> Duration {
+        if call == "order_send" { self.latency.div_f64(self.speed) } else { Duration::ZERO }
+    }
+}
+
+/// What a call is named.
+#[derive(Deserialize)]
+struct Named {
+    call: String,
+}
+
 /// Longest line that is read.
 const LONGEST: u64 = 64 * 1024;
 /// How often somebody is asked whether to stop.
@@ -26,13 +64,14 @@ const PATIENCE: Duration = Duration::from_millis(100);
 const CONNECTIONS: usize = 64;
 
 /// Serves `terminal` at `listener`, each connection on a thread of its own and every call for itself, until `stop`, with `faults` on
-/// the lines. Who connects while there are too many already is hung up on.
+/// the lines; with a `pace` time passes by itself, without one who simulates lets it. Who connects while there are too many already is hung up on.
 ///
 /// # Errors
 /// When the socket cannot be listened at.
 pub fn serve(
     terminal: Terminal,
     faults: Faults,
+    pace: Option<&Pace>,
     listener: &TcpListener,
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<(), ServeError> {
@@ -53,7 +92,7 @@ pub fn serve(
             }
             let talk = move || {
                 // Who hangs up in the middle of a line has nothing more to say.
-                let _ = converse(&stream, terminal, stop);
+                let _ = converse(&stream, terminal, pace, stop);
                 connected.fetch_sub(1, Ordering::SeqCst);
             };
             if std::thread::Builder::new().spawn_scoped(scope, talk).is_err() {
@@ -67,6 +106,7 @@ pub fn serve(
 fn converse(
     stream: &TcpStream,
     terminal: &Mutex<(Terminal, Weather)>,
+    pace: Option<&Pace>,
     stop: &(dyn Fn() -> bool + Sync),
 ) -> std::io::Result<()> {
     stream.set_nonblocking(false)?;
@@ -86,10 +126,22 @@ fn converse(
             Ok(0) => return Ok(()),
             Ok(_) if line.ends_with(b"\n") => {
                 let text = String::from_utf8_lossy(&line);
+                let name = serde_json::from_str::<Named>(text.trim()).map_or(String::new(), |own| own.call);
+                std::thread::sleep(pace.map_or(Duration::ZERO, |pace| pace.under_way(&name)));
                 let reply = {
                     let mut guard = terminal.lock().unwrap_or_else(PoisonError::into_inner);
                     let (terminal, weather) = &mut *guard;
-                    weather.call(terminal, text.trim())
+                    let passed = pace.map_or(Ok(()), |pace| terminal.advance(pace.now()));
+                    match (passed, pace) {
+                        (Err(error), _) => {
+                            Reply::Say(json!({ "error": [-1, error.to_string()] }), Duration::ZERO)
+                        }
+                        (Ok(()), Some(_)) if name == "advance" => {
+                            let why = "time passes by itself here: begin the terminal without --speed";
+                            Reply::Say(json!({ "error": [-2, why] }), Duration::ZERO)
+                        }
+                        _ => weather.call(terminal, text.trim()),
+                    }
                 };
                 let Reply::Say(answer, after) = reply else { return Ok(()) };
                 std::thread::sleep(after);

@@ -17,13 +17,15 @@ pub struct Setup {
     pub rules: Arc<BrokerRules>,
     /// Name of the symbol.
     pub symbol: String,
-    /// The bars of the tape, oldest first.
+    /// The bars that prices come from, oldest first.
     pub bars: Arc<[BarEvent]>,
+    /// The bars that are shown, oldest first: the same, or longer ones made of them.
+    pub chart: Arc<[BarEvent]>,
     /// Deposit currency for one of the profit currency, one a bar; empty for one.
     pub rates: Arc<[f64]>,
-    /// Length of a bar, in seconds.
+    /// Length of a bar that is shown, in seconds.
     pub seconds: u32,
-    /// Bars that are history when the account is opened; at least one.
+    /// Prices' bars that are history when the account is opened; at least one.
     pub history: usize,
     /// First balance.
     pub balance: f64,
@@ -204,16 +206,17 @@ impl Terminal {
         self.bar.is_none()
     }
 
-    /// When the bar at hand closes; now at the end of the tape.
+    /// When the bar that is shown at hand closes; now at the end of the tape.
     #[must_use]
     pub fn next_close(&self) -> UnixNanos {
         self.close_after(1)
     }
 
-    /// When so many bars from the one at hand on have closed, or the last of the tape.
+    /// When so many bars that are shown, from the one at hand on, have closed, or the last of the tape.
     #[must_use]
     pub fn close_after(&self, bars: u32) -> UnixNanos {
-        let rest = self.setup.bars.get(self.row..).unwrap_or_default();
+        let chart = &self.setup.chart;
+        let rest = &chart[chart.partition_point(|bar| bar.close_time <= self.now)..];
         let last = rest.get((bars as usize).saturating_sub(1)).or(rest.last()).filter(|_| bars > 0);
         last.map_or(self.now, |bar| bar.close_time)
     }
@@ -297,6 +300,12 @@ impl Terminal {
             Some(bar) if bar.open_time > self.now => self.advance(bar.open_time),
             _ => Ok(()),
         }
+    }
+
+    /// Bid and ask, as prices, at every open that is past since the account was opened.
+    #[must_use]
+    pub fn quotes(&self) -> &[(UnixNanos, f64, f64)] {
+        &self.ticks
     }
 
     /// Bid and ask as they are shown, in ticks.

@@ -48,10 +48,9 @@ pub(super) fn read_years(folder: &Path, tape: &mut MarketTape) -> Result<(), Dat
     files.retain(|p| p.extension().is_some_and(|e| e == "parquet") && !p.ends_with(TRUTH));
     files.sort();
     for path in files {
-        let frame = read(&path)?;
         let failed = |e: polars::error::PolarsError| unreadable(&path, &e);
-        let times = frame.column("open_time").and_then(|c| c.i64()).map_err(failed)?;
-        tape.open_time.extend(times.iter().flatten());
+        let times = read(&path, "open_time")?;
+        tape.open_time.extend(times.i64().map_err(failed)?.iter().flatten());
         for (name, values) in [
             ("open", &mut tape.open),
             ("high", &mut tape.high),
@@ -59,14 +58,12 @@ pub(super) fn read_years(folder: &Path, tape: &mut MarketTape) -> Result<(), Dat
             ("close", &mut tape.close),
             ("volume", &mut tape.volume),
         ] {
-            let column = frame.column(name).and_then(|c| c.f64()).map_err(failed)?;
-            values.extend(column.iter().flatten());
+            values.extend(read(&path, name)?.f64().map_err(failed)?.iter().flatten());
         }
-        if let Ok(spread) = frame.column("spread") {
+        if let Ok(spread) = read(&path, "spread") {
             tape.spread.extend(spread.f64().map_err(failed)?.iter().flatten());
         }
-        let coverage = frame.column("coverage").and_then(|c| c.f32()).map_err(failed)?;
-        tape.coverage.extend(coverage.iter().flatten());
+        tape.coverage.extend(read(&path, "coverage")?.f32().map_err(failed)?.iter().flatten());
     }
     Ok(())
 }
@@ -89,9 +86,15 @@ pub(crate) fn write(columns: Vec<Column>, path: &Path) -> Result<(), DataError> 
     Ok(())
 }
 
-fn read(path: &Path) -> Result<DataFrame, DataError> {
+/// One column: of a table as large as memory no more is held than that.
+fn read(path: &Path, column: &str) -> Result<Column, DataError> {
+    let failed = |e| unreadable(path, &e);
     let file = File::open(path).map_err(cambist_store::FileError::on("open", path))?;
-    ParquetReader::new(file).finish().map_err(|e| unreadable(path, &e))
+    let frame = ParquetReader::new(file)
+        .with_columns(Some(vec![column.to_owned()]))
+        .finish()
+        .map_err(failed)?;
+    frame.column(column).cloned().map_err(failed)
 }
 
 fn unreadable(path: &Path, reason: &dyn std::fmt::Display) -> DataError {

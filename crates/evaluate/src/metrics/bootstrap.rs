@@ -85,7 +85,7 @@ pub fn sharpe_interval(
 }
 
 /// Blocks of geometric length from random starts, around the end.
-fn resample(x: &[f64], block: f64, stream: &mut Stream, out: &mut [f64]) {
+pub(super) fn resample(x: &[f64], block: f64, stream: &mut Stream, out: &mut [f64]) {
     let mut place = 0;
     for (index, value) in out.iter_mut().enumerate() {
         if index == 0 || f64::from(stream.uniform_f32()) < 1.0 / block {

@@ -1,6 +1,7 @@
 //! Metrics, one a file. Returns are simple and per bar unless a name says otherwise; ratios are annualised by the
 //! square root of bars a year; money that is not there is never invented: what cannot be computed is NaN.
 
+pub mod band;
 pub mod bootstrap;
 pub mod break_even;
 pub mod calmar;

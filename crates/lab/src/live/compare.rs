@@ -4,12 +4,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use cambist_core::clock::Clock;
 use cambist_core::env::StepStorage;
 use cambist_core::{Bar, BatchedEnv};
 use cambist_live::words::{Decision, Record};
-use cambist_live::{Journal, LiveError};
+use cambist_live::{Deployment, Journal, LiveError, replay};
 use cambist_policy::Runner;
 
+use super::attribute::{Attribution, attribute};
 use crate::artefact::Artefact;
 use crate::config::{Config, Layers};
 use crate::error::LabError;
@@ -27,13 +29,23 @@ pub struct Compared {
     pub differences: Vec<(String, &'static str, String, String)>,
     /// Equity at the last bar, live and in the environment.
     pub equity: [f64; 2],
+    /// Why accounts differ that sent the same orders, if anything differs.
+    pub attribution: Option<Attribution>,
+    /// Decisions that are not made again from the same account.
+    pub otherwise: usize,
 }
 
 /// Steps the bars of the journal in `folder` through the environment the artefact was trained in, with the data in `data`.
 ///
 /// # Errors
 /// When the journal is damaged, is not of one stretch of bars, or the data changed.
-pub fn compare(folder: &Path, data: &Path, sets: &[String]) -> Result<Compared, LabError> {
+pub fn compare(
+    folder: &Path,
+    data: &Path,
+    sets: &[String],
+    clock: Arc<dyn Clock>,
+) -> Result<Compared, LabError> {
+    let given = sets;
     let mut opened = None;
     let mut steps: Vec<(Bar, Decision)> = Vec::new();
     Journal::read(folder, |kept| {
@@ -93,6 +105,12 @@ pub fn compare(folder: &Path, data: &Path, sets: &[String]) -> Result<Compared, 
             break;
         }
         env.step(&action, &mut storage.buffers());
+    }
+    if !compared.differences.is_empty() {
+        // What an account brings about in later decisions is what replay makes again from it; the rest is why the account differs.
+        let deployment = Deployment::load(&opened.artefact).map_err(LiveError::from)?;
+        compared.attribution = Some(attribute(folder, &deployment, data, given, clock)?);
+        compared.otherwise = replay(folder, None)?.differences.len();
     }
     Ok(compared)
 }

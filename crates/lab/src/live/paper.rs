@@ -13,7 +13,7 @@ use cambist_live::{Broker, Deployment, Feed, LiveError};
 use cambist_terminal::{DealRecord as Told, Request, SendResult, Terminal};
 
 use crate::artefact::Artefact;
-use crate::config::{Config, Layers};
+use crate::config::{Config, ConfigError, Layers};
 use crate::error::LabError;
 use crate::market::Market;
 use crate::terminal::{TerminalRequest, on_tape, time};
@@ -36,6 +36,8 @@ pub struct PaperRequest<'a> {
     pub until: Option<&'a str>,
     /// How fast.
     pub pace: Pace,
+    /// How long an order is under way to the broker, by the tape's time.
+    pub latency: Duration,
     /// Number of the account.
     pub login: u64,
     /// File of what the terminal was asked, to go on from.
@@ -51,6 +53,7 @@ pub struct Paper {
     /// Bars of the tape until it is over for the loop; the terminal has one more, at whose open the last order fills.
     end: usize,
     pace: Pace,
+    latency: Duration,
     clock: Arc<dyn Clock>,
     /// The tape's time when the wall clock's was that.
     since: (UnixNanos, Duration),
@@ -75,9 +78,16 @@ impl Paper {
     ) -> Result<Self, LabError> {
         let (artefact, _, _) = Artefact::load_from(&deployment.folder)?;
         let sets: Vec<&str> = request.sets.iter().map(String::as_str).collect();
-        // A terminal answers an order with its deal: delay is the loop's own.
+        // A terminal answers an order with its deal: delay is on the way to it.
         let layers = Layers::of(&artefact.config)?.with(&["broker.latency_ms=0", "broker.latency_bars=0"])?;
         let config = Config::validate(layers.with(&sets)?.resolve()?)?;
+        if request.latency.as_nanos() >= u128::from(config.timeframe.nanos().unsigned_abs()) {
+            return Err(LabError::Config(ConfigError::Value {
+                field: "--latency-ms",
+                value: request.latency.as_millis().to_string(),
+                expected: format!("less than a bar of {}", config.timeframe),
+            }));
+        }
         let (from, look_back) = (time(request.from)?, deployment.look_back()?);
         let wanted = TerminalRequest {
             from: request.from,
@@ -85,16 +95,29 @@ impl Paper {
             login: request.login,
             journal: request.journal,
         };
-        let all = Market::bars(&config, data)?;
+        let (all, finer) = Market::bars(&config, data)?;
         // What the loop looks back on, and one bar after its last, at whose open the last order fills.
         let first = all.open_time.partition_point(|&open| open < from.0).saturating_sub(look_back + 1);
         let end = wanted.end(&all)?;
         let tape = all.slice(first..(end + 1).min(all.len()));
+        let finer = finer.map(|finer| {
+            let place = |row: usize| tape.open_time.get(row).map_or(i64::MAX, |&open| open);
+            let until = tape.len().checked_sub(1).map_or(i64::MIN, |last| tape.close_time(last).0);
+            finer.slice(
+                finer.open_time.partition_point(|&open| open < place(0))
+                    ..finer.open_time.partition_point(|&open| open < until),
+            )
+        });
         drop(all);
-        let terminal = on_tape(&config, &tape, data, &wanted)?;
+        let terminal = on_tape(&config, &tape, finer.as_ref(), data, &wanted)?;
         let since = (terminal.now(), clock.elapsed());
         let end = end.saturating_sub(first).min(tape.len().saturating_sub(1));
-        Ok(Self { terminal, tape, end, pace: request.pace, clock, since })
+        Ok(Self { terminal, tape, end, pace: request.pace, latency: request.latency, clock, since })
+    }
+
+    /// Bid and ask at every open that is past.
+    pub(crate) fn quotes(&self) -> &[(UnixNanos, f64, f64)] {
+        self.terminal.quotes()
     }
 
     /// The row of the first bar that closes after `close`.
@@ -210,7 +233,9 @@ impl Broker for Paper {
     }
 
     fn send(&mut self, intent: &Intent) -> Result<Outcome, LiveError> {
-        // An order that is sent while the market is away waits for the first price.
+        // It arrives at the price of its time; one that is sent while the market is away waits for the first.
+        let arrives = UnixNanos(self.now().0.saturating_add(self.latency.as_nanos() as i64));
+        self.terminal.advance(arrives).map_err(Self::failed)?;
         self.terminal.await_price().map_err(Self::failed)?;
         let setup = self.terminal.setup();
         let instrument = &setup.rules.listings[0].instrument;

@@ -155,12 +155,13 @@ pub(crate) async fn limits(State(api): Said<Api>) -> Json<Value> {
     Json(api.shared.rules())
 }
 
-/// How the features seen compare with training's.
+/// How the features seen compare with training's, and results with the backtest's.
 #[utoipa::path(get, path = "/drift", security(("token" = [])), responses(
     (status = 200, body = Value), (status = 401, body = Problem, content_type = "application/problem+json")
 ))]
 pub(crate) async fn drift(State(api): Said<Api>) -> Json<Value> {
-    json(&api.shared.drift_report())
+    let (seen, results) = (api.shared.drift_report(), api.shared.results());
+    Json(serde_json::json!({ "n_bars": seen.n_bars, "features": seen.features, "psi_limit": seen.psi_limit, "results": results }))
 }
 
 /// Counters and gauges, for Prometheus.

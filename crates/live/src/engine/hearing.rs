@@ -8,6 +8,7 @@ use cambist_core::UnixNanos;
 use super::Engine;
 use crate::deployment::Deployment;
 use crate::error::LiveError;
+use crate::results::Results;
 use crate::words::{Command, Record, Snapshot};
 
 /// What a record, heard for the second time, should have said.
@@ -81,6 +82,7 @@ impl Engine {
                 let mind = self.warmed(deployment)?;
                 self.previous = Some(Arc::clone(&self.mind.deployment));
                 self.mind = mind;
+                self.results = Results::default();
                 self.desk.set_limits(limits);
             }
             Command::Shadow { artefact: None } => self.shadow = None,

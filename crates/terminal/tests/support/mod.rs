@@ -56,10 +56,12 @@ pub(crate) fn setup(books: Books, bars: Vec<BarEvent>) -> Setup {
         digits: Some(2),
         whole_ticks: true,
     };
+    let bars: Arc<[BarEvent]> = bars.into();
     Setup {
+        chart: Arc::clone(&bars),
         rules: Arc::new(BrokerRules { listings: vec![listing], account, seed: 3 }),
         symbol: "BTCUSD".to_owned(),
-        bars: bars.into(),
+        bars,
         rates: Arc::new([]),
         seconds: 60,
         history: 10,
