@@ -4,28 +4,13 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use cambist_live::{Journal, LiveError, replay};
 use cambist_store::Database;
-use support::{cambist, refused, root, text, works};
-
-/// A policy that trades at nearly every bar, with stops, in an account that nets or hedges.
-fn policy(folder: &Path, books: &str) -> PathBuf {
-    let config = std::fs::read_to_string(root().join("bridge/storm/policy.toml")).unwrap();
-    std::fs::write(folder.join("policy.toml"), config).unwrap();
-    let books = format!("broker.books={books}");
-    works(folder, &["train", "policy.toml", "--quiet", "--set", &books, "--set", "broker.stop_loss_atr=1.0"]);
-    let mut runs: Vec<PathBuf> = std::fs::read_dir(folder.join("runs"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.join("artefact").is_dir())
-        .collect();
-    runs.sort();
-    runs.pop().unwrap()
-}
+use support::{cambist, refused, root, text, trader, works};
 
 fn paper<'a>(run: &'a str, state: &'a str, speed: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let fixed =
@@ -37,7 +22,7 @@ fn paper<'a>(run: &'a str, state: &'a str, speed: &'a str, more: &[&'a str]) -> 
 fn a_paper_day_is_the_environments_day_and_replays() {
     for books in ["netting", "hedging"] {
         let folder = tempfile::tempdir().unwrap();
-        let run = policy(folder.path(), books);
+        let run = trader(folder.path(), books, &[]);
         works(folder.path(), &paper(run.to_str().unwrap(), "live", "0", &[]));
         let said = works(folder.path(), &["live", "compare", "live"]);
         assert!(said.starts_with("288 bars, 2") && said.contains("\n0 differences"), "{books}: {said}");
@@ -59,9 +44,99 @@ fn a_paper_day_is_the_environments_day_and_replays() {
 }
 
 #[test]
+fn a_policy_that_watches_is_compared_with_the_one_that_trades() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let run = trader(folder.path(), "netting", &[]);
+    let run = run.to_str().unwrap();
+    let another = trader(other.path(), "netting", &["run.seed=2"]);
+    // One that watches itself wants what it wants.
+    works(folder.path(), &paper(run, "itself", "0", &["--shadow", run]));
+    let said = works(folder.path(), &["live", "shadow", "itself"]);
+    assert!(said.starts_with("288 bars") && said.contains("100.0 % of them, targets 0.000 apart"), "{said}");
+    let numbers = |name: &str, said: &str| -> Vec<f64> {
+        let line = said.lines().find(|line| line.starts_with(name)).unwrap()[name.len()..].to_owned();
+        line.split(',').map(|part| part.trim().split(' ').next().unwrap().parse().unwrap()).collect()
+    };
+    let gross = numbers("gross log return", &said);
+    assert!(gross[0] == gross[1] && gross[0] != 0.0, "{said}");
+    works(folder.path(), &paper(run, "another", "0", &["--shadow", another.to_str().unwrap()]));
+    let said = works(folder.path(), &["live", "shadow", "another"]);
+    let gross = numbers("gross log return", &said);
+    assert!(gross[0] != gross[1] && numbers("turnover", &said)[1] > 1.0, "{said}");
+    // The sum again, from the journal's own words.
+    let (mut targets, mut closes) = (Vec::new(), Vec::new());
+    Journal::read(&folder.path().join("another"), |kept| {
+        if let cambist_live::words::Record::Step { bar, shadow, .. } = &kept.record {
+            targets.push(shadow.as_ref().unwrap().target);
+            closes.push(bar.close);
+        }
+        Ok(())
+    })
+    .unwrap();
+    let worth: f64 = closes.windows(2).zip(&targets).map(|(pair, target)| target * (pair[1] / pair[0]).ln()).sum();
+    assert!((worth - gross[1]).abs() < 1e-5, "{worth} {said}");
+    works(folder.path(), &paper(run, "alone", "0", &[]));
+    let said = refused(folder.path(), &["live", "shadow", "alone"]);
+    assert!(said.contains("--shadow"), "{said}");
+}
+
+/// A policy of hours, filled by the quarters of an hour they are made of: on time its account is the environment's to the bit. Late, and
+/// at a broker with another spread and slippage, every cent of the difference has its reason; spread and slippage have closed forms.
+#[test]
+fn a_late_account_is_attributed_to_the_cent() {
+    let folder = tempfile::tempdir().unwrap();
+    let synth =
+        ["--symbol", "BTCUSD", "--timeframe", "15m", "--bars", "40000", "--start", "2022-06-01", "--seed", "3"];
+    works(folder.path(), &[&["data", "synth", "regime"], &synth[..]].concat());
+    let policy = std::fs::read_to_string(root().join("bridge/storm/policy.toml")).unwrap();
+    let synthetic = |line: &&str| !["kind =", "n_bars =", "start ="].iter().any(|key| line.starts_with(key));
+    let lines: Vec<&str> = policy.lines().filter(synthetic).collect();
+    let text = lines.join("\n").replace("\"synthetic\"", "\"store\"\nstored_timeframe = \"15m\"");
+    std::fs::write(folder.path().join("policy.toml"), text).unwrap();
+    // No stop is reached, so that both sides have the same deals.
+    let sets = ["broker.fills_by=stored", "broker.stop_loss_atr=100"];
+    let run = trader(folder.path(), "netting", &sets);
+    let run = run.to_str().unwrap();
+    works(folder.path(), &paper(run, "on_time", "0", &[]));
+    let said = works(folder.path(), &["live", "compare", "on_time"]);
+    assert!(said.starts_with("288 bars, 2") && said.contains("\n0 differences"), "{said}");
+    let late = ["--latency-ms", "1200000", "--set", "broker.spread_ticks=9", "--set", "broker.slippage_ticks=4"];
+    works(folder.path(), &paper(run, "late", "0", &late));
+    let said = works(folder.path(), &["live", "compare", "late"]);
+    let line = said.lines().find(|line| line.starts_with("live less")).unwrap();
+    let part = |name: &str| -> f64 {
+        let rest = line.split(&format!("{name} ")).nth(1).unwrap();
+        rest.split([',', ';']).next().unwrap().trim().parse().unwrap()
+    };
+    let [latency, spread, slippage] = ["latency", "spread", "slippage"].map(part);
+    assert!(latency.abs() > 0.05 && part("alone") == 0.0, "{line}");
+    assert!(part("left over").abs() <= 0.02, "{line}");
+    assert!(said.contains("; 0 decisions are made otherwise from the same account"), "{said}");
+    // Half of six ticks more at every fill, three ticks more of slippage; what is held at the end is counted at the other spread too.
+    let (mut lots, mut held) = (0.0, 0.0f64);
+    Journal::read(&folder.path().join("late"), |kept| {
+        if let cambist_live::words::Record::Step { findings, account, .. } = &kept.record {
+            held = account.steps().abs() as f64 * 0.01;
+            for finding in findings {
+                if let cambist_live::words::Finding::Fill { steps, .. } = finding {
+                    lots += steps.abs() as f64 * 0.01;
+                }
+            }
+        }
+        Ok(())
+    })
+    .unwrap();
+    assert!((spread + 0.03 * (lots + held)).abs() < 0.011, "{line}: {lots} lots, {held} held");
+    assert!((slippage + 0.03 * lots).abs() < 0.011, "{line}: {lots} lots");
+    // An order that is under way for longer than a bar has no bar to be decided in.
+    let said = refused(folder.path(), &paper(run, "later", "0", &["--latency-ms", "3600000"]));
+    assert!(said.contains("--latency-ms") && said.contains("less than a bar"), "{said}");
+}
+
+#[test]
 fn a_killed_loop_goes_on_as_if_it_had_not_been() {
     let folder = tempfile::tempdir().unwrap();
-    let run = policy(folder.path(), "netting");
+    let run = trader(folder.path(), "netting", &[]);
     // 288 hours in about three seconds, killed every fifth of one.
     let arguments = paper(run.to_str().unwrap(), "live", "400000", &[]);
     let begin = || -> Child {
@@ -103,7 +178,7 @@ fn a_killed_loop_goes_on_as_if_it_had_not_been() {
 #[test]
 fn a_journal_that_was_touched_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let run = policy(folder.path(), "netting");
+    let run = trader(folder.path(), "netting", &[]);
     let arguments = |state| {
         paper(run.to_str().unwrap(), state, "0", &[]).into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
@@ -171,7 +246,7 @@ fn what_cannot_be_served_is_said() {
     assert!(said.contains("nothing") && said.contains("cannot read"), "{said}");
     let said = refused(folder.path(), &["live", "replay", "nowhere"]);
     assert!(said.contains("there is no journal in nowhere"), "{said}");
-    let run = policy(folder.path(), "netting");
+    let run = trader(folder.path(), "netting", &[]);
     let run = run.to_str().unwrap();
     std::fs::write(folder.path().join("bad.toml"), "[limits]\ndaily_loss = 3.0\n").unwrap();
     let said = refused(folder.path(), &["serve", run, "--config", "bad.toml"]);

@@ -37,26 +37,6 @@ from storm import FAULTS, WINDOWS, Stormy  # noqa: E402
 BARS = 48
 PHRASE = "a phrase for storms and nothing else"
 LIVE_WINDOWS = ["before_journal", "journal_to_send", "send_to_answer", "answer_to_record"]
-GATE = """
-name = "storm"
-valid_days = 30
-deflated_sharpe = 0.0
-pbo = 1.0
-total_return = -1.0
-max_drawdown = 1.0
-regime_return = -1.0
-regime_bars = 50
-stress_return = -1.0
-seeds = 1
-seed_share = 0.0
-tapes = 2
-tape_noise = 0.2
-tape_share = 0.0
-folds = 2
-fold_days = 60
-fold_validation_days = 60
-fold_share = 0.0
-"""
 SWEEP = """
 [study]
 name = "storm"
@@ -98,7 +78,8 @@ class Promoted:
     def __init__(self, folder, books, adapt=lambda text: text):
         policy = adapt((HERE / "policy.toml").read_text().replace('books = "netting"', f'books = "{books}"'))
         folder.mkdir(exist_ok=True)
-        for name, text in [("policy.toml", policy), ("gate.toml", GATE), ("sweep.toml", SWEEP)]:
+        shutil.copy(HERE / "gate.toml", folder)
+        for name, text in [("policy.toml", policy), ("sweep.toml", SWEEP)]:
             (folder / name).write_text(text)
         cambist(folder, "sweep", "sweep.toml", "--quiet")
         cambist(folder, "train", "runs/sweep-storm/best.toml", "--quiet")

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cambist_core::clock::SystemClock;
 use cambist_lab::live::{Compared, compare};
 use cambist_live::api::secret_of;
-use cambist_live::{Operator, replay};
+use cambist_live::{Operator, compare_shadow, replay};
 use serde_json::{Value, json};
 
 use crate::args::{ConfirmedArgs, LiveCommand, LoopArgs, MachineArgs, WhyArgs};
@@ -63,6 +63,24 @@ pub(crate) fn run(command: &LiveCommand, machine: &MachineArgs) -> anyhow::Resul
             }
             attributed(&found)
         }
+        LiveCommand::Shadow { journal } => {
+            let found = compare_shadow(journal)?;
+            let rows = [
+                ("gross log return", found.gross.map(|value| plain(value, 5))),
+                ("turnover", found.turnover.map(|value| format!("{value:.1}"))),
+            ];
+            output::line(&format!(
+                "{} bars, shadow {}: the same side on {:.1} % of them, targets {:.3} apart",
+                found.n_bars,
+                short_hash(&found.shadow),
+                100.0 * found.same_side,
+                found.difference
+            ));
+            for (name, [traded, watched]) in rows {
+                output::line(&format!("{name:<18}{traded} traded, {watched} watched"));
+            }
+            Ok(())
+        }
         LiveCommand::Preflight { .. } => crate::preflight::run(command),
     }
 }
@@ -107,6 +125,10 @@ fn attributed(found: &Compared) -> anyhow::Result<()> {
         "something is left over: neither latency, spread nor slippage explains it"
     );
     Ok(())
+}
+
+fn short_hash(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
 }
 
 /// With its sign, but no negative zero.

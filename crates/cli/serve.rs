@@ -1,6 +1,6 @@
 //! `cambist serve`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,16 +13,24 @@ use cambist_lab::live::{Pace, Paper, PaperRequest};
 use cambist_lab::signing::PublicKey;
 use cambist_live::api::{self, MayTrade, Secrets, secret_of};
 use cambist_live::{
-    Alerts, Deployment, LiveConfig, LiveError, Mt5, Seat, Session, Settings, Shared, Venue, preflight,
+    Alerts, Deployment, LiveConfig, LiveError, Mt5, Seat, Session, Settings, Shared, Venue, deciding,
+    preflight,
 };
 
 use crate::args::{MachineArgs, ServeArgs};
 use crate::{output, progress};
 
+/// What trades where nothing else is named.
+const REFERENCE: &str = "checkpoints/btc-minutes";
+
 pub(crate) fn run(args: &ServeArgs, machine: &MachineArgs) -> anyhow::Result<()> {
     let config = args.config.as_deref().map_or(Ok(LiveConfig::default()), LiveConfig::read)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-    let deployment = Arc::new(Deployment::load(&args.artefact)?);
+    let artefact = match &args.artefact {
+        Some(given) => given.clone(),
+        None => deciding(&args.state)?.unwrap_or_else(|| PathBuf::from(REFERENCE)),
+    };
+    let deployment = Arc::new(Deployment::load(&artefact)?);
     let may_trade = may_trade(args, machine, &clock)?;
     may_trade(&deployment.hash).map_err(|reason| anyhow::anyhow!(reason))?;
     let settings = Settings {

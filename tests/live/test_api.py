@@ -105,6 +105,12 @@ def test_another_policy_takes_over_between_bars_and_goes_again(make, policies):
     loop.until(lambda: loop.get("/status")["artefact"] == second["hash"])
     close = loop.get("/status")["close"]
     loop.until(lambda: loop.get("/status")["close"] > close)
+    # Whoever begins it again need not know who decides: the journal does.
+    loop.process.terminate()
+    loop.process.wait(20)
+    loop.command.remove(str(policies[0]))
+    loop.begin()
+    assert loop.get("/policy")["hash"] == second["hash"]
     assert loop.post("/rollback", why="worse", totp=totp(1)).status_code == 200
     assert loop.get("/policy")["hash"] == first
     loop.process.terminate()

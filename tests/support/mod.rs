@@ -7,26 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 /// A gate whose limits anything meets.
-pub(crate) const OPEN_GATE: &str = r#"
-name = "open"
-valid_days = 30
-deflated_sharpe = 0.0
-pbo = 1.0
-total_return = -1.0
-max_drawdown = 1.0
-regime_return = -1.0
-regime_bars = 50
-stress_return = -1.0
-seeds = 1
-seed_share = 0.0
-tapes = 2
-tape_noise = 0.2
-tape_share = 0.0
-folds = 2
-fold_days = 60
-fold_validation_days = 60
-fold_share = 0.0
-"#;
+pub(crate) const OPEN_GATE: &str = include_str!("../../bridge/storm/gate.toml");
 
 pub(crate) fn cambist(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cambist"));
@@ -47,6 +28,20 @@ pub(crate) fn refused(folder: &Path, args: &[&str]) -> String {
     let said = text(&output.stderr);
     assert_eq!(said.trim_end().lines().count(), 1, "{said}");
     said
+}
+
+/// The run of a policy that trades at nearly every bar, with stops, in an account that nets or hedges; by `policy.toml` in `folder`, if it
+/// is there.
+pub(crate) fn trader(folder: &Path, books: &str, sets: &[&str]) -> PathBuf {
+    if !folder.join("policy.toml").exists() {
+        std::fs::copy(root().join("bridge/storm/policy.toml"), folder.join("policy.toml")).unwrap();
+    }
+    let books = format!("broker.books={books}");
+    let sets = [books.as_str(), "broker.stop_loss_atr=1.0"].into_iter().chain(sets.iter().copied());
+    let sets: Vec<&str> = sets.flat_map(|set| ["--set", set]).collect();
+    works(folder, &[&["train", "policy.toml", "--quiet"], &sets[..]].concat());
+    let runs = std::fs::read_dir(folder.join("runs")).unwrap().map(|entry| entry.unwrap().path());
+    runs.filter(|path| path.join("artefact").is_dir()).max().unwrap()
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {

@@ -6,9 +6,8 @@ use clap::{Args, Subcommand};
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
-    /// Folder of an artefact, or of its run.
-    #[arg(default_value = "checkpoints/btc-minutes")]
-    pub(crate) artefact: PathBuf,
+    /// Folder of an artefact, or of its run. Left out: what decides in the journal in --state, or checkpoints/btc-minutes where there is none.
+    pub(crate) artefact: Option<PathBuf>,
     /// Trade on paper: a simulated terminal on the bars of the artefact's config. The default.
     #[arg(long, conflicts_with = "live")]
     pub(crate) paper: bool,
@@ -150,6 +149,11 @@ pub(crate) enum LiveCommand {
         /// Overrides of the artefact's config, as they were given to `serve`.
         #[arg(long = "set", value_name = "KEY=VALUE")]
         set: Vec<String>,
+    },
+    /// Say how the policy that only watched (`serve --shadow`) compares with the one that traded.
+    Shadow {
+        /// Folder of the journal.
+        journal: PathBuf,
     },
     /// Compare account and instrument behind the bridge with what the artefact was trained on.
     Preflight {

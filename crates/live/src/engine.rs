@@ -362,6 +362,20 @@ impl Engine {
                 }
             },
         };
+        let regime = self.mind.market.last().and_then(|seen| seen.regime);
+        self.decided(&view, quote, (observation, action, target), regime, intents, reason)
+    }
+
+    /// A decision on `view`, from what a policy saw, did and wants, and what comes of it.
+    fn decided(
+        &self,
+        view: &AccountView,
+        quote: QuoteView,
+        (observation, action, target): (Vec<f32>, Vec<f32>, f64),
+        regime: Option<u8>,
+        intents: Vec<Intent>,
+        reason: String,
+    ) -> Decision {
         Decision {
             id: OrderId::derive(self.opened.account, &self.opened.symbol, self.close, 0, 0),
             close: self.close,
@@ -371,7 +385,7 @@ impl Engine {
             observation: numbers(observation),
             action: numbers(action),
             target,
-            regime: self.mind.market.last().and_then(|seen| seen.regime),
+            regime,
             price: quote.mid,
             intents,
             reason,
@@ -381,21 +395,10 @@ impl Engine {
     fn shadow_decides(&mut self, account: &Snapshot) -> Option<Decision> {
         let (view, quote) = self.view(account);
         let shadow = self.shadow.as_mut()?;
-        let (observation, action, target) = shadow.act(&view);
-        Some(Decision {
-            id: OrderId::derive(self.opened.account, &self.opened.symbol, self.close, 0, 0),
-            close: self.close,
-            equity: view.equity,
-            units: view.units,
-            held: view.held_target,
-            observation: numbers(observation),
-            action: numbers(action),
-            target,
-            regime: shadow.market.last().and_then(|seen| seen.regime),
-            price: quote.mid,
-            intents: Vec::new(),
-            reason: format!("watches only; {}", shadow.deployment.hash.get(..12).unwrap_or_default()),
-        })
+        let acted = shadow.act(&view);
+        let regime = shadow.market.last().and_then(|seen| seen.regime);
+        let reason = format!("watches only; {}", shadow.deployment.hash.get(..12).unwrap_or_default());
+        Some(self.decided(&view, quote, acted, regime, Vec::new(), reason))
     }
 
     fn note(&mut self, intent: &Intent, pending: Pending) {

@@ -1,13 +1,13 @@
 //! A journal lived through again from its inputs alone: bars, accounts, outcomes, commands and the clock's stamps.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::deployment::Deployment;
 use crate::engine::{Difference, Engine};
 use crate::error::LiveError;
 use crate::journal::{Journal, Kept};
-use crate::words::{Finding, Opened, Record};
+use crate::words::{Command, Finding, Opened, Record};
 
 /// What a replay found.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -45,6 +45,25 @@ pub(crate) fn live_through(
         (None, _) => Err(LiveError::Config("the journal does not begin with what it is of".to_owned())),
         (Some(engine), record) => engine.replay(record),
     }
+}
+
+/// Where the artefact lies that decides in the journal in `folder`, after every swap; none where there is no journal yet.
+///
+/// # Errors
+/// When the journal is damaged.
+pub fn deciding(folder: &Path) -> Result<Option<PathBuf>, LiveError> {
+    let mut artefact = None;
+    if Journal::is_in(folder) {
+        Journal::read(folder, |kept| {
+            match kept.record {
+                Record::Opened(opened) => artefact = Some(opened.artefact),
+                Record::Commanded { command: Command::Swap { folder, .. }, .. } => artefact = Some(folder),
+                _ => {}
+            }
+            Ok(())
+        })?;
+    }
+    Ok(artefact)
 }
 
 /// Lives through the journal in `folder`, and compares. The artefact is where it was, or in `artefact`.

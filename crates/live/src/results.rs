@@ -148,7 +148,9 @@ mod tests {
         let course: Vec<(UnixNanos, f64)> =
             (1..=80).map(|n| (hour(n), 100.0 + f64::from((n % 7) as i32))).collect();
         let mut results = Results::default();
-        course.iter().for_each(|&(close, equity)| drop(results.push(close, equity)));
+        for &(close, equity) in &course {
+            results.push(close, equity);
+        }
         assert_eq!(results.returns, daily(course)[..3]);
     }
 

@@ -232,6 +232,14 @@ impl Shared {
         locked(&self.drift).report()
     }
 
+    /// Hands the loop a command, without waiting.
+    ///
+    /// # Errors
+    /// When there is no loop any more.
+    pub fn post(&self, asked: Asked) -> Result<(), String> {
+        self.commands.send(asked).map_err(|_| "the loop has ended".to_owned())
+    }
+
     /// Asks the loop for something, and waits for what it says.
     ///
     /// # Errors
@@ -246,7 +254,7 @@ impl Shared {
             given_up: Arc::clone(&given_up),
             answer,
         };
-        self.commands.send(asked).map_err(|_| "the loop has ended".to_owned())?;
+        self.post(asked)?;
         heard.recv_timeout(COMMAND).unwrap_or_else(|_| {
             given_up.store(true, Ordering::SeqCst);
             Err("the loop is busy and has not heard it: a pause or a kill is done as soon as it does, anything else is not".to_owned())

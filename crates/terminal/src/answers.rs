@@ -1,5 +1,7 @@
 //! What the terminal says when it is asked how things stand.
 
+use std::sync::Arc;
+
 use cambist_core::{BarEvent, ServerClock, UnixNanos};
 use cambist_execution::{Account, Books as AccountBooks, Calculation, MarginLevels, SwapMode};
 use serde_json::{Value, json};
@@ -219,19 +221,19 @@ impl Terminal {
 
     /// `orders_get`: orders that work.
     pub fn orders(&mut self) -> Vec<OrderRecord> {
-        self.shown().orders.iter().filter(|order| is_working(order)).cloned().collect()
+        self.shown().orders.iter().filter(|order| is_working(order)).map(|order| (**order).clone()).collect()
     }
 
     /// `history_orders_get`: orders that are done, set up from `from` to `until` by the server's clock.
     pub fn history_orders(&mut self, from: i64, until: i64) -> Vec<OrderRecord> {
-        let within = |order: &&OrderRecord| !is_working(order) && (from..=until).contains(&order.time_setup);
-        self.shown().orders.iter().filter(within).cloned().collect()
+        let within = |order: &&Arc<OrderRecord>| !is_working(order) && (from..=until).contains(&order.time_setup);
+        self.shown().orders.iter().filter(within).map(|order| (**order).clone()).collect()
     }
 
     /// `history_deals_get`: deals from `from` to `until` by the server's clock.
     pub fn history_deals(&mut self, from: i64, until: i64) -> Vec<DealRecord> {
-        let within = |deal: &&DealRecord| (from..=until).contains(&deal.time);
-        self.shown().deals.iter().filter(within).cloned().collect()
+        let within = |deal: &&Arc<DealRecord>| (from..=until).contains(&deal.time);
+        self.shown().deals.iter().filter(within).map(|deal| (**deal).clone()).collect()
     }
 
     /// When the tape's time is, and whether there is more of it: what only a simulation knows.

@@ -1,6 +1,7 @@
 //! What the broker tells, in MetaTrader's books: orders, deals and positions with tickets, magic numbers and comments.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use cambist_core::{BarEvent, MarketEvent, ServerClock, Side, Ticket, UnixNanos};
 use cambist_execution::{Broker, Deal, Ended, Listing, Notice, Reason};
@@ -42,10 +43,10 @@ pub(crate) struct PositionNote {
 #[derive(Debug, Clone)]
 pub(crate) struct Books {
     pub(crate) broker: Broker,
-    /// Every order ever, oldest first.
-    pub(crate) orders: Vec<OrderRecord>,
+    /// Every order ever, oldest first. What is shown is a copy of the books: long ones share what does not change.
+    pub(crate) orders: Vec<Arc<OrderRecord>>,
     /// Every deal ever, oldest first; the first is the deposit.
-    pub(crate) deals: Vec<DealRecord>,
+    pub(crate) deals: Vec<Arc<DealRecord>>,
     /// By the broker's number.
     pub(crate) positions: BTreeMap<u64, PositionNote>,
     /// Why orders ended with volume left, by ticket.
@@ -72,7 +73,7 @@ impl Books {
         Self {
             broker: Broker::new(setup.rules.clone(), setup.balance),
             orders: Vec::new(),
-            deals: vec![deposit],
+            deals: vec![Arc::new(deposit)],
             positions: BTreeMap::new(),
             ends: BTreeMap::new(),
             tickets: BTreeMap::new(),
@@ -90,6 +91,12 @@ impl Books {
         self.tickets.iter().find(|&(_, &t)| t == ticket).map(|(&id, _)| id)
     }
 
+    /// The order of `ticket`, to be changed.
+    pub(crate) fn record(&mut self, ticket: u64) -> Option<&mut OrderRecord> {
+        // Those that change are among the last.
+        self.orders.iter_mut().rev().find(|record| record.ticket == ticket).map(Arc::make_mut)
+    }
+
     /// Notes an order the broker has taken as `id`.
     pub(crate) fn note_order(
         &mut self,
@@ -104,7 +111,7 @@ impl Books {
         let number = self.next_order();
         let lots = listing.instrument.to_lots(ticket.steps);
         self.tickets.insert(id, number);
-        self.orders.push(OrderRecord {
+        self.orders.push(Arc::new(OrderRecord {
             ticket: number,
             time_setup,
             time_setup_msc,
@@ -126,7 +133,7 @@ impl Books {
             symbol: setup.symbol.clone(),
             comment: asked.comment.clone(),
             ..OrderRecord::default()
-        });
+        }));
     }
 
     /// Tickets of clients' orders follow one another, whatever orders the broker makes between them.
@@ -176,7 +183,7 @@ impl Books {
             Some(&ticket) if deal.order != 0 => ticket,
             _ => self.order_of_the_brokers(setup, deal, told, note.as_ref()),
         };
-        let Some(record) = self.orders.iter_mut().find(|record| record.ticket == order) else { return };
+        let Some(record) = self.record(order) else { return };
         let turned = deal.closed > 0 && deal.closed < deal.steps;
         let identifier = note.as_ref().map_or(order, |note| note.identifier);
         let note = note.filter(|_| !turned).unwrap_or_else(|| PositionNote {
@@ -203,7 +210,7 @@ impl Books {
             closed if closed == deal.steps => 1,
             _ => 2,
         };
-        self.deals.push(DealRecord {
+        self.deals.push(Arc::new(DealRecord {
             ticket: self.deals.len() as u64 + 1,
             order,
             time,
@@ -221,7 +228,7 @@ impl Books {
             symbol: setup.symbol.clone(),
             comment,
             ..DealRecord::default()
-        });
+        }));
         self.positions.insert(deal.position, PositionNote { updated: told, ..note });
     }
 
@@ -237,7 +244,7 @@ impl Books {
         let (time, msc) = shown(listing.clock, told);
         let lots = listing.instrument.to_lots(deal.steps);
         let ticket = BROKERS + self.deals.len() as u64 + 1;
-        self.orders.push(OrderRecord {
+        self.orders.push(Arc::new(OrderRecord {
             ticket,
             time_setup: time,
             time_setup_msc: msc,
@@ -257,14 +264,14 @@ impl Books {
                 Reason::Client => String::new(),
             },
             ..OrderRecord::default()
-        });
+        }));
         ticket
     }
 
     fn end_order(&mut self, listing: &Listing, order: u64, time: UnixNanos, why: Ended) {
         let Some(&ticket) = self.tickets.get(&order) else { return };
         self.ends.insert(ticket, why);
-        let Some(record) = self.orders.iter_mut().find(|record| record.ticket == ticket) else { return };
+        let Some(record) = self.record(ticket) else { return };
         record.state = match why {
             Ended::Expired | Ended::Gap => EXPIRED,
             Ended::Rejected | Ended::NoMoney | Ended::NothingToClose | Ended::LongOnly => REJECTED,

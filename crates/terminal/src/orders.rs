@@ -266,7 +266,7 @@ impl Terminal {
         let shown = self.shown();
         let id = shown.order(request.order).ok_or(retcode::INVALID_ORDER)?;
         let working = shown.broker.working().iter().find(|w| w.id == id).cloned();
-        let record = shown.orders.iter().find(|order| order.ticket == request.order).cloned();
+        let record = shown.orders.iter().find(|order| order.ticket == request.order).map(|order| (**order).clone());
         let (working, record) = working.zip(record).ok_or(retcode::INVALID_ORDER)?;
         let asked = Request {
             kind: record.kind,
@@ -290,7 +290,7 @@ impl Terminal {
         })?;
         self.settled.tickets.remove(&id);
         self.settled.tickets.insert(new, request.order);
-        if let Some(record) = self.settled.orders.iter_mut().find(|order| order.ticket == request.order) {
+        if let Some(record) = self.settled.record(request.order) {
             (record.price_open, record.sl, record.tp) = (request.price, request.sl, request.tp);
             (record.price_stoplimit, record.type_time) = (request.stoplimit, request.type_time);
             record.time_expiration = if request.type_time == 2 { request.expiration } else { 0 };

@@ -118,7 +118,7 @@ pub struct Closed<'a> {
     /// Signed lot steps of market orders that are under way.
     pub under_way: i64,
     /// Every deal, oldest first.
-    pub deals: &'a [DealRecord],
+    pub deals: &'a [Arc<DealRecord>],
 }
 
 /// A simulated terminal.
