@@ -73,7 +73,8 @@ fn a_policy_that_watches_is_compared_with_the_one_that_trades() {
         Ok(())
     })
     .unwrap();
-    let worth: f64 = closes.windows(2).zip(&targets).map(|(pair, target)| target * (pair[1] / pair[0]).ln()).sum();
+    let worth: f64 =
+        closes.windows(2).zip(&targets).map(|(pair, target)| target * (pair[1] / pair[0]).ln()).sum();
     assert!((worth - gross[1]).abs() < 1e-5, "{worth} {said}");
     works(folder.path(), &paper(run, "alone", "0", &[]));
     let said = refused(folder.path(), &["live", "shadow", "alone"]);
@@ -85,8 +86,18 @@ fn a_policy_that_watches_is_compared_with_the_one_that_trades() {
 #[test]
 fn a_late_account_is_attributed_to_the_cent() {
     let folder = tempfile::tempdir().unwrap();
-    let synth =
-        ["--symbol", "BTCUSD", "--timeframe", "15m", "--bars", "40000", "--start", "2022-06-01", "--seed", "3"];
+    let synth = [
+        "--symbol",
+        "BTCUSD",
+        "--timeframe",
+        "15m",
+        "--bars",
+        "40000",
+        "--start",
+        "2022-06-01",
+        "--seed",
+        "3",
+    ];
     works(folder.path(), &[&["data", "synth", "regime"], &synth[..]].concat());
     let policy = std::fs::read_to_string(root().join("bridge/storm/policy.toml")).unwrap();
     let synthetic = |line: &&str| !["kind =", "n_bars =", "start ="].iter().any(|key| line.starts_with(key));
@@ -100,7 +111,8 @@ fn a_late_account_is_attributed_to_the_cent() {
     works(folder.path(), &paper(run, "on_time", "0", &[]));
     let said = works(folder.path(), &["live", "compare", "on_time"]);
     assert!(said.starts_with("288 bars, 2") && said.contains("\n0 differences"), "{said}");
-    let late = ["--latency-ms", "1200000", "--set", "broker.spread_ticks=9", "--set", "broker.slippage_ticks=4"];
+    let late =
+        ["--latency-ms", "1200000", "--set", "broker.spread_ticks=9", "--set", "broker.slippage_ticks=4"];
     works(folder.path(), &paper(run, "late", "0", &late));
     let said = works(folder.path(), &["live", "compare", "late"]);
     let line = said.lines().find(|line| line.starts_with("live less")).unwrap();

@@ -259,7 +259,8 @@ impl Stage {
         let deployment = Arc::new(Deployment::load(&run).unwrap());
         let state = folder.path().join("live");
         std::fs::create_dir_all(&state).unwrap();
-        let shared = Shared::new(Arc::clone(&deployment), Alerts::new(None, Arc::clone(&running)), state.clone());
+        let shared =
+            Shared::new(Arc::clone(&deployment), Alerts::new(None, Arc::clone(&running)), state.clone());
         let settings = Settings { folder: state, mode: "paper", rules, dead_man: None, shadow: None };
         let session =
             Session::open(settings, deployment, script.clone(), Arc::clone(&shared), running).unwrap();
@@ -311,7 +312,8 @@ impl Stage {
     }
 
     fn log(&self) -> String {
-        let log = std::fs::read_dir(self.folder.path().join("live")).unwrap().map(|entry| entry.unwrap().path());
+        let log =
+            std::fs::read_dir(self.folder.path().join("live")).unwrap().map(|entry| entry.unwrap().path());
         let texts = log.filter(|path| path.extension().is_some_and(|end| end == "jsonl"));
         texts.map(|path| std::fs::read_to_string(path).unwrap()).collect()
     }

@@ -36,7 +36,11 @@ from storm import FAULTS, WINDOWS, Stormy  # noqa: E402
 
 BARS = 48
 PHRASE = "a phrase for storms and nothing else"
-LIVE_WINDOWS = ["before_journal", "journal_to_send", "send_to_answer", "answer_to_record"]
+# In the last the order is still on its way when the loop is killed, and comes in seconds later.
+LIVE_WINDOWS = ["before_journal", "journal_to_send", "send_to_answer", "answer_to_record", "late"]
+LATE_S = 4.0
+# Safeguards that can be taken away: of the bridge, of the loop.
+WITHOUT, LOOPS = ["duplicates", "lookup", "journal"], ["loops-journal", "loops-lookup", "fence"]
 SWEEP = """
 [study]
 name = "storm"
@@ -93,9 +97,12 @@ class Promoted:
 class Proxy:
     """Between loop and bridge: passes everything on, and kills the loop, or lets the bridge die, in the window it is armed for."""
 
+    # A safeguard of the loop's that is taken away: its look-up is told that there is nothing, its new lease is the old one.
+    without = None
+
     def __init__(self, bridge, kill):
         self.port, self.bridge, self.kill = bridge.port, bridge, kill
-        self.window, self.killed = None, collections.Counter()
+        self.window, self.killed, self.lease = None, collections.Counter(), None
         self.lock = threading.Lock()
         proxy = self
 
@@ -115,6 +122,11 @@ class Proxy:
                 if self.path.startswith("/symbol/") and proxy.strikes("before_journal"):
                     return self.hung_up()
                 if order and proxy.strikes("journal_to_send"):
+                    return self.hung_up()
+                if order and proxy.strikes("late"):
+                    time.sleep(LATE_S)
+                    with contextlib.suppress(OSError):
+                        proxy.forward(self.command, self.path, self.headers, body)
                     return self.hung_up()
                 dies = proxy.lets_die() if order else None
                 try:
@@ -182,6 +194,18 @@ class Proxy:
         return True
 
     def forward(self, method, path, headers, body):
+        asks, leases = method == "GET" and path.startswith("/order/"), method == "POST" and path == "/lease"
+        if self.without == "loops-lookup" and asks:
+            problem = {"type": "/problems/no-such-id", "title": "no such id", "status": 404, "detail": "nothing", "instance": path}
+            return 404, [("content-type", "application/problem+json")], json.dumps(problem).encode()
+        if self.without == "fence" and leases and self.lease is not None:
+            return self.lease
+        answer = self.sent_on(method, path, headers, body)
+        if leases and answer[0] == 200:
+            self.lease = answer
+        return answer
+
+    def sent_on(self, method, path, headers, body):
         line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             kept = {k: v for k, v in headers.items() if k.lower() not in ("host", "connection", "content-length")}
@@ -353,10 +377,10 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=4, help="runs at once")
     parser.add_argument("--keep", help="folder for what is left of runs with findings")
-    parser.add_argument("--without", choices=["duplicates", "lookup", "journal", "loops-journal"], help="a safeguard that is taken away")
+    parser.add_argument("--without", choices=[*WITHOUT, *LOOPS], help="a safeguard that is taken away")
     arguments = parser.parse_args()
-    Live.without_journal = arguments.without == "loops-journal"
-    Stormy.without = None if Live.without_journal else arguments.without
+    Stormy.without = arguments.without if arguments.without in WITHOUT else None
+    Live.without_journal, Proxy.without = arguments.without == "loops-journal", arguments.without
     met, kills, failed, orders, slow = collections.Counter(), collections.Counter(), 0, [], 0
     with tempfile.TemporaryDirectory() as of_policies:
         promoted = {books: Promoted(pathlib.Path(of_policies) / books, books) for books in ["hedging", "netting"]}

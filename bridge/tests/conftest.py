@@ -27,8 +27,9 @@ _TAPE = """
 class Terminal:
     """`cambist terminal simulate`; `line` moves its time."""
 
-    def __init__(self, begin, books, cash, journal=None, faults=None, config=None):
+    def __init__(self, begin, books, cash, journal=None, faults=None, config=None, more=()):
         self.begun, self.books, self.cash, self.journal, self.faults, self.config = begin, books, cash, journal, faults, config
+        self.more = list(more)
         self.address = "127.0.0.1:0"
         self.begin()
 
@@ -39,6 +40,7 @@ class Terminal:
         command = [BINARY, "terminal", "simulate", str(config), "--from", begin, "--listen", self.address]
         for setting in [*tape, f"broker.books={books}", f"broker.initial_cash={cash}"]:
             command += ["--set", setting]
+        command += self.more
         command += ["--journal", str(journal)] if journal else []
         command += ["--faults", str(self.faults)] if self.faults else []
         if journal:

@@ -177,7 +177,8 @@ impl Client {
         if let Some(path) = &settings.authority {
             let unread = |error: String| failed(format!("{}: {error}", path.display()));
             let pem = std::fs::read(path).map_err(|error| unread(error.to_string()))?;
-            let known = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| unread(error.to_string()))?;
+            let known =
+                reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| unread(error.to_string()))?;
             if known.is_empty() {
                 return Err(unread("there is no certificate in it (PEM)".to_owned()));
             }

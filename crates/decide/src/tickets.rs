@@ -126,7 +126,8 @@ impl DecisionPath {
         let after = held + change;
         let away = |ranges: Option<f64>, sign: i64| {
             let distance = ranges? * outlook.true_range * (sign * after.signum()) as f64;
-            Some(((quote.mid + distance) / rules.tick_size).round() as i64)
+            // A level beyond all prices is never reached, and no terminal takes it.
+            Some(((quote.mid + distance) / rules.tick_size).round() as i64).filter(|level| *level > 0)
         };
         let mut ticket = Ticket::market(0, change);
         // What only reduces leaves the stops that are there.

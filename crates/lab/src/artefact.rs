@@ -5,11 +5,11 @@ use std::sync::Arc;
 use cambist_core::policy::ActionMode;
 use cambist_core::{InstrumentId, ObservationSpec, Timeframe};
 use cambist_decide::{DecisionPath, DecisionRules};
+use cambist_evaluate::Track;
+use cambist_evaluate::metrics::band;
 use cambist_evaluate::windows::{Fold, Span};
 pub use cambist_execution::ExecutionRules;
 use cambist_features::Normaliser;
-use cambist_evaluate::Track;
-use cambist_evaluate::metrics::band;
 use cambist_live::results::daily;
 use cambist_live::{Band, Terms};
 use cambist_market::Execution;
@@ -169,7 +169,9 @@ impl Artefact {
             },
             terms: terms(config, market),
             reference: terms(config, market).is_some().then(|| quantiles(market, fold, &trained.normaliser)),
-            band: test.filter(|_| terms(config, market).is_some()).and_then(|track| band_of(track, config.raw.run.seed)),
+            band: test
+                .filter(|_| terms(config, market).is_some())
+                .and_then(|track| band_of(track, config.raw.run.seed)),
             reward_columns: config.reward.composed().map_or(Vec::new(), |reward| reward.columns()),
             multiplier: trained.multiplier,
             regime: market.regime.as_ref().map(|regimes| regimes.model.clone()),

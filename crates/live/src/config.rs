@@ -75,7 +75,8 @@ impl BridgeConfig {
     /// When its token or its authority cannot be read, or the address makes no sense.
     pub fn client(&self, clock: Arc<dyn Clock>) -> Result<Client, LiveError> {
         let token = secret_of(&self.token_file)?;
-        let settings = Settings { authority: self.authority.clone(), ..Settings::new(self.url.clone(), token) };
+        let settings =
+            Settings { authority: self.authority.clone(), ..Settings::new(self.url.clone(), token) };
         Ok(Client::new(settings, clock)?)
     }
 }

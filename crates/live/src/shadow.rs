@@ -61,7 +61,8 @@ pub fn compare_shadow(folder: &Path) -> Result<Compared, LiveError> {
         Ok(())
     })?;
     if found.n_bars == 0 {
-        let what = format!("nobody watched in the journal in {}: serve with --shadow ARTEFACT", folder.display());
+        let what =
+            format!("nobody watched in the journal in {}: serve with --shadow ARTEFACT", folder.display());
         return Err(LiveError::Config(what));
     }
     (found.same_side, found.difference) = (same as f64 / found.n_bars as f64, apart / found.n_bars as f64);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cambist_core::{BarEvent, ServerClock, UnixNanos};
-use cambist_execution::{Account, Books as AccountBooks, Calculation, MarginLevels, SwapMode};
+use cambist_execution::{Account, Books as AccountBooks, Calculation, MarginLevels, Mark, SwapMode};
 use serde_json::{Value, json};
 
 use crate::books::shown;
@@ -87,12 +87,12 @@ impl Terminal {
 
     /// `symbol_info_tick`.
     pub fn tick(&mut self) -> Value {
-        let (bid, ask) = self.quote();
-        self.tick_of((self.priced_at(), bid, ask))
+        let mark = *self.shown().broker.mark(0);
+        self.tick_of((self.priced_at(), mark))
     }
 
-    fn tick_of(&self, (at, bid, ask): (UnixNanos, f64, f64)) -> Value {
-        let (time, time_msc) = shown(self.clock(), at);
+    fn tick_of(&self, (at, mark): (UnixNanos, Mark)) -> Value {
+        let ((time, time_msc), (bid, ask)) = (shown(self.clock(), at), self.setup.quote(&mark));
         // TICK_FLAG_BID and TICK_FLAG_ASK.
         json!({
             "time": time, "bid": bid, "ask": ask, "last": 0.0, "volume": 0, "time_msc": time_msc, "flags": 6,
@@ -108,8 +108,8 @@ impl Terminal {
         let mut found: Vec<_> =
             self.ticks.iter().copied().filter(|tick| within(tick.0)).take(count).collect();
         if self.is_priced() && within(self.now) && found.len() < count {
-            let (bid, ask) = self.quote();
-            found.push((self.now, bid, ask));
+            let mark = *self.shown().broker.mark(0);
+            found.push((self.now, mark));
         }
         found.into_iter().map(|tick| self.tick_of(tick)).collect()
     }
@@ -145,7 +145,8 @@ impl Terminal {
     /// What is known of the bar at hand: its open, and what the bars it is made of have brought so far.
     fn so_far(&self, bar: &BarEvent) -> BarEvent {
         let (mut known, mut volume) = (open_of(bar), 0);
-        let within = self.setup.bars[..self.row].iter().rev().take_while(|part| part.open_time >= bar.open_time);
+        let within =
+            self.setup.bars[..self.row].iter().rev().take_while(|part| part.open_time >= bar.open_time);
         for part in within {
             (known.high, known.low) = (known.high.max(part.high), known.low.min(part.low));
             volume += part.volume.unwrap_or(0);
@@ -226,7 +227,8 @@ impl Terminal {
 
     /// `history_orders_get`: orders that are done, set up from `from` to `until` by the server's clock.
     pub fn history_orders(&mut self, from: i64, until: i64) -> Vec<OrderRecord> {
-        let within = |order: &&Arc<OrderRecord>| !is_working(order) && (from..=until).contains(&order.time_setup);
+        let within =
+            |order: &&Arc<OrderRecord>| !is_working(order) && (from..=until).contains(&order.time_setup);
         self.shown().orders.iter().filter(within).map(|order| (**order).clone()).collect()
     }
 

@@ -266,7 +266,8 @@ impl Terminal {
         let shown = self.shown();
         let id = shown.order(request.order).ok_or(retcode::INVALID_ORDER)?;
         let working = shown.broker.working().iter().find(|w| w.id == id).cloned();
-        let record = shown.orders.iter().find(|order| order.ticket == request.order).map(|order| (**order).clone());
+        let record =
+            shown.orders.iter().find(|order| order.ticket == request.order).map(|order| (**order).clone());
         let (working, record) = working.zip(record).ok_or(retcode::INVALID_ORDER)?;
         let asked = Request {
             kind: record.kind,

@@ -135,7 +135,7 @@ pub struct Terminal {
     /// As it stands at [`Terminal::now`], when the open of the bar at hand has been traded.
     shown: Option<Books>,
     /// Bid and ask at every open that is past, since the account was opened.
-    pub(crate) ticks: Vec<(UnixNanos, f64, f64)>,
+    pub(crate) ticks: Vec<(UnixNanos, Mark)>,
     pub(crate) requests: u64,
     pub(crate) error: (i32, String),
     journal: Option<Journal>,
@@ -262,14 +262,14 @@ impl Terminal {
 
     /// Notes the quote at the open of `bar`, which is over.
     fn note_tick(&mut self, bar: &BarEvent) {
-        let (bid, ask) = if bar.open_time <= self.now {
-            self.quote()
+        let mark = if bar.open_time <= self.now {
+            *self.shown().broker.mark(0)
         } else {
             let mut books = self.settled.clone();
             books.live(&self.setup, &open_of(bar), self.setup.rate(self.row), None);
-            self.setup.quote(books.broker.mark(0))
+            *books.broker.mark(0)
         };
-        self.ticks.push((bar.open_time, bid, ask));
+        self.ticks.push((bar.open_time, mark));
     }
 
     /// The account as it stood when the last bar had been lived through, whatever the open of the bar at hand has done since: what is held,
@@ -302,9 +302,9 @@ impl Terminal {
         }
     }
 
-    /// Bid and ask, as prices, at every open that is past since the account was opened.
+    /// Bid and ask, in ticks, at every open that is past since the account was opened.
     #[must_use]
-    pub fn quotes(&self) -> &[(UnixNanos, f64, f64)] {
+    pub fn quotes(&self) -> &[(UnixNanos, Mark)] {
         &self.ticks
     }
 

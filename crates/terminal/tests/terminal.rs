@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cambist_core::rng::{Purpose, Stream};
-use cambist_core::{MarketEvent, Ticket, UnixNanos};
+use cambist_core::{BarEvent, MarketEvent, Ticket, UnixNanos};
 use cambist_execution::{Books, Broker, Latency, Notice};
 use cambist_risk::{Gate, GateLimits, Position};
 use cambist_terminal::{Request, Setup, Terminal, call};
@@ -129,6 +129,60 @@ fn nothing_is_told_too_early() {
     let positions = calm.1[1].as_array().unwrap();
     assert_eq!(positions.len(), 2, "an order is a position at once, and in a hedging account each its own");
     assert_eq!((positions[0]["ticket"].as_u64(), positions[0]["magic"].as_u64()), (Some(1), Some(42)));
+}
+
+/// A chart of five minutes over minutes: prices move inside a bar, from open to open, and the bar at hand is what its minutes have made of
+/// it by then.
+#[test]
+fn a_bar_at_hand_grows_by_the_bars_it_is_made_of() {
+    let minutes = bars(200, 1);
+    let fives = minutes.chunks(5).map(|part| BarEvent {
+        close_time: part[4].close_time,
+        high: part.iter().map(|bar| bar.high).max().unwrap(),
+        low: part.iter().map(|bar| bar.low).min().unwrap(),
+        close: part[4].close,
+        volume: Some(25_000),
+        ..part[0]
+    });
+    let chart = fives.collect();
+    let setup = Setup { chart, seconds: 300, ..setup(Books::Hedging, minutes.clone()) };
+    let mut terminal = Terminal::open(setup, None).unwrap();
+    let hand = |terminal: &mut Terminal| {
+        let rates = json!({ "call": "copy_rates_from_pos", "symbol": "BTCUSD", "timeframe": 5, "start": 0, "count": 2 });
+        ask(terminal, &rates)
+    };
+    let cents = |value: &Value| (value.as_f64().unwrap() * 100.0).round() as i64;
+    for minute in 10..40 {
+        terminal.advance(minutes[minute].open_time).unwrap();
+        let rates = hand(&mut terminal);
+        let (first, now) = (minute / 5 * 5, &minutes[minute]);
+        let gone = &minutes[first..minute];
+        let bar = &rates[1];
+        assert_eq!(cents(&bar["open"]), minutes[first].open);
+        assert_eq!(cents(&bar["close"]), now.open, "the last price is this minute's open");
+        assert_eq!(
+            cents(&bar["high"]),
+            gone.iter().map(|bar| bar.high).max().unwrap_or(now.open).max(now.open)
+        );
+        assert_eq!(
+            cents(&bar["low"]),
+            gone.iter().map(|bar| bar.low).min().unwrap_or(now.open).min(now.open)
+        );
+        assert_eq!(bar["real_volume"].as_u64(), Some(5_000 * gone.len() as u64));
+        assert_eq!(cents(&rates[0]["close"]), minutes[first - 1].close, "the bar before is whole");
+        let tick = ask(&mut terminal, &json!({ "call": "symbol_info_tick", "symbol": "BTCUSD" }));
+        assert_eq!(cents(&tick["bid"]), now.open);
+        let sold = terminal.order_send(&market(1, 0.01)).unwrap();
+        let slipped = (now.open - (sold.price * 100.0).round() as i64).abs();
+        assert!(
+            sold.retcode == 10009 && slipped < 30,
+            "filled at the price of its minute, {slipped} ticks off"
+        );
+    }
+    // Time is told in bars of the chart.
+    terminal.advance(minutes[42].open_time).unwrap();
+    assert_eq!(terminal.next_close(), minutes[44].close_time);
+    assert_eq!(terminal.close_after(2), minutes[49].close_time);
 }
 
 /// What was told stays told: whoever looks at any time sees the deals of before unchanged, and new ones that are no older than the

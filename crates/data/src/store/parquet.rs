@@ -90,10 +90,8 @@ pub(crate) fn write(columns: Vec<Column>, path: &Path) -> Result<(), DataError> 
 fn read(path: &Path, column: &str) -> Result<Column, DataError> {
     let failed = |e| unreadable(path, &e);
     let file = File::open(path).map_err(cambist_store::FileError::on("open", path))?;
-    let frame = ParquetReader::new(file)
-        .with_columns(Some(vec![column.to_owned()]))
-        .finish()
-        .map_err(failed)?;
+    let frame =
+        ParquetReader::new(file).with_columns(Some(vec![column.to_owned()])).finish().map_err(failed)?;
     frame.column(column).cloned().map_err(failed)
 }
 

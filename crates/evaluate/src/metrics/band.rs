@@ -59,7 +59,10 @@ mod tests {
     fn one_day_has_its_quantile_and_many_days_need_more() {
         let returns = normal(1, 4000, 0.0, 0.01);
         let [low, high] = cumulative(&returns, 1, 0.98, 4000, 7);
-        assert!((high[0] / 0.01 - 2.326).abs() < 0.12 && (low[0] + high[0]).abs() < 0.001, "{low:?} {high:?}");
+        assert!(
+            (high[0] / 0.01 - 2.326).abs() < 0.12 && (low[0] + high[0]).abs() < 0.001,
+            "{low:?} {high:?}"
+        );
         let [_, high] = cumulative(&returns, 100, 0.98, 2000, 7);
         assert!(high[99] / (0.01 * 10.0) > 2.8 && high[99] / (0.01 * 10.0) < 3.6, "{}", high[99]);
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use cambist_bridge::{DealRecord, Outcome};
 use cambist_core::UnixNanos;
 use cambist_core::clock::Clock;
-use cambist_execution::Account;
+use cambist_execution::{Account, Mark};
 use cambist_live::words::{Finding, Intent, Record};
 use cambist_live::{Broker, Deployment, Feed, Journal};
 
@@ -192,7 +192,8 @@ pub(super) fn attribute(
     let Some(mark) = account.mark else { return Ok(Attribution::default()) };
     let own = account.balance + Account::open_profit(&account.holdings, listing, &mark);
     let unit = listing.instrument.contract_size * account.rate;
-    let mut found = Attribution { total: equity - heard.balance - (own - begun_with), ..Attribution::default() };
+    let mut found =
+        Attribution { total: equity - heard.balance - (own - begun_with), ..Attribution::default() };
     let (live, here) = (sums(heard.deals.values(), end), sums(account.deals.iter(), end));
     // What is open at the end is worth what it could be closed at.
     let net = live.values().map(|sum| sum.lots).sum::<f64>();
@@ -209,8 +210,7 @@ pub(super) fn attribute(
         match (live, here) {
             (Some(live), Some(here)) if (live.lots - here.lots).abs() < 1e-9 && live.lots != 0.0 => {
                 let spread = heard.spreads.get(&key.0).filter(|_| key.1 == 0);
-                let spread = spread.map(|ticks| ticks * tick);
-                let fill = FillDifference::of(live, here, spread, quotes);
+                let fill = FillDifference::of(live, here, spread.copied(), quotes, tick);
                 let money = |part: f64| -live.lots * unit * part;
                 found.latency += money(fill.parts[0]);
                 found.spread += money(fill.parts[1]);
@@ -226,17 +226,17 @@ pub(super) fn attribute(
 }
 
 impl FillDifference {
-    /// What the prices of `live` and `here` differ by, given the spread that live was shown, and bid and ask over time here.
-    fn of(live: &Sum, here: &Sum, shown_live: Option<f64>, quotes: &[(UnixNanos, f64, f64)]) -> Self {
+    /// What the prices of `live` and `here` differ by, given the spread that live was shown and the quotes over time here, in ticks.
+    fn of(live: &Sum, here: &Sum, spread: Option<f64>, quotes: &[(UnixNanos, Mark)], tick: f64) -> Self {
         let prices = [live, here].map(|sum| sum.worth / sum.lots);
         let shown = [live, here].map(|sum| {
             let after = quotes.partition_point(|quote| quote.0.0 / 1_000_000 <= sum.time_ms);
-            let (_, bid, ask) =
-                quotes.get(after.saturating_sub(1)).copied().unwrap_or((UnixNanos(0), 0.0, 0.0));
-            (0.5 * (bid + ask), 0.5 * (ask - bid))
+            let quote = quotes.get(after.saturating_sub(1)).map(|(_, mark)| [mark.bid, mark.ask]);
+            let [bid, ask] = quote.unwrap_or_default();
+            (0.5 * tick * (bid + ask), 0.5 * tick * (ask - bid))
         });
         let latency = shown[0].0 - shown[1].0;
-        let half = shown_live.map_or(shown[0].1, |spread| 0.5 * spread);
+        let half = spread.map_or(shown[0].1, |spread| 0.5 * tick * spread);
         let spread = live.lots.signum() * (half - shown[1].1);
         let slippage = prices[0] - prices[1] - latency - spread;
         let time = UnixNanos::from_millis(live.time_ms);

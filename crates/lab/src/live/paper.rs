@@ -8,6 +8,7 @@ use std::time::Duration;
 use cambist_bridge::{DealRecord, Fill, OrderId, Outcome};
 use cambist_core::clock::Clock;
 use cambist_core::{Bar, MarketTape, Side, UnixNanos};
+use cambist_execution::Mark;
 use cambist_live::words::{Intent, Snapshot};
 use cambist_live::{Broker, Deployment, Feed, LiveError};
 use cambist_terminal::{DealRecord as Told, Request, SendResult, Terminal};
@@ -115,8 +116,8 @@ impl Paper {
         Ok(Self { terminal, tape, end, pace: request.pace, latency: request.latency, clock, since })
     }
 
-    /// Bid and ask at every open that is past.
-    pub(crate) fn quotes(&self) -> &[(UnixNanos, f64, f64)] {
+    /// Bid and ask, in ticks, at every open that is past.
+    pub(crate) fn quotes(&self) -> &[(UnixNanos, Mark)] {
         self.terminal.quotes()
     }
 
