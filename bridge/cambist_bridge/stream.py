@@ -56,6 +56,8 @@ class Stream:
         while last is not None and len(bars) == count and bars[0]["time_ms"] > last and count < _MOST_BARS:
             count = min(16 * count, _MOST_BARS)
             bars = self.terminal.bars(symbol, timeframe, count)
+        if last is not None and bars and bars[0]["time_ms"] > last:
+            raise Unreadable(f"the terminal's {timeframe} bars of {symbol} do not reach back to the last that was told")
         complete = [bar for bar in bars if bar["complete"]]
         if complete:
             self._bars[place] = complete[-1]["time_ms"]

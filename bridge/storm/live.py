@@ -3,7 +3,7 @@
 
     CAMBIST_BINARY=target/release/cambist python bridge/storm/live.py --runs 20 --seed 1
 
-Each run is two simulated days: a promoted policy trades nearly every hour through `cambist serve --live`, with seeded faults on
+Each run is a simulated day and a half or more: a promoted policy trades nearly every hour through `cambist serve --live`, with seeded faults on
 the terminal's line. Loop, bridge and terminal are killed in mid-order (`kill -9`), the loop and the bridge in each of their windows:
 before the journal, between journal and sending, between sending and the answer, between the answer and its record. Then the storm is
 over, everything must come clear, and `check_live.py`, a process of its own, reads the terminal's books beside both journals.
@@ -34,7 +34,10 @@ import httpx  # noqa: E402
 from conftest import BINARY, TOKEN, Bridge, Terminal, _free_port  # noqa: E402
 from storm import FAULTS, WINDOWS, Stormy  # noqa: E402
 
-BARS = 48
+# At least so many hours, until so many orders have reached the terminal, and no more.
+BARS, ORDERS, MOST_BARS = 36, 24, 150
+# What a thorough storm must have seen: orders in a run, orders that met each fault, kills in each window.
+THOROUGH = 20, 100, 50
 PHRASE = "a phrase for storms and nothing else"
 # In the last the order is still on its way when the loop is killed, and comes in seconds later.
 LIVE_WINDOWS = ["before_journal", "journal_to_send", "send_to_answer", "answer_to_record", "late"]
@@ -244,7 +247,8 @@ class Live:
             str(self.folder / "api-token"), "--runs-dir", str(self.promoted.folder / "runs"), "--quiet"]
         self.begun += 1
         if self.without_journal:
-            shutil.rmtree(self.folder / "live", ignore_errors=True)
+            for path in (self.folder / "live").glob("journal.sqlite*"):
+                path.unlink()
         with (self.folder / "live.log").open("a") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
 
@@ -280,7 +284,7 @@ class Live:
 
 
 class Run:
-    """Two days."""
+    """A day and a half, or until there were orders enough."""
 
     def __init__(self, folder, seed, promoted):
         self.folder, self.chance = folder, random.Random(seed)
@@ -312,13 +316,13 @@ class Run:
     def bar(self):
         """One hour: what may go wrong in it is chosen, time passes, and the loop decides."""
         what = self.chance.random()
-        if what < 0.5:
-            self.live.proxy.window = self.chance.choice(WINDOWS if what < 0.22 else LIVE_WINDOWS)
-        elif what < 0.54:
+        if what < 0.3:
+            self.live.proxy.window = self.chance.choice(WINDOWS if what < 0.12 else LIVE_WINDOWS)
+        elif what < 0.33:
             self.met.update(self.terminal.ask("weather"))
             self.kills["terminal"] += 1
             self.terminal.kill_and_begin()
-        elif what < 0.58:
+        elif what < 0.36:
             self.kills["bridge"] += 1
             self.bridge.kill()
         now = self.terminal.advance(bars=1)["now"]
@@ -326,9 +330,15 @@ class Run:
         self.slow += decided is None
         self.live.proxy.window = None
 
+    def n_requests(self):
+        """Orders that reached the terminal, by its journal: to ask it would be another call that meets the weather."""
+        return sum(line.startswith('{"request"') for line in (self.folder / "terminal.jsonl").open())
+
     def live_through(self):
         self.wait(20, lambda status: True)
-        for _ in range(BARS):
+        for n in range(MOST_BARS):
+            if n >= BARS and self.n_requests() >= ORDERS:
+                break
             self.bar()
         self.met.update(self.terminal.ask("weather"))
         # The storm is over: the same terminal, with a quiet line, and everything must come clear.
@@ -339,7 +349,8 @@ class Run:
             now = self.terminal.advance(bars=1)["now"]
             clear = self.wait(16, lambda status: status["close"] >= now[:19] and not status["unresolved"])
         # Killed by hand it must end flat; what the last bars did is in the books of the bars after them.
-        self.live.http.post("/kill", json={"why": "the storm is over"})
+        with contextlib.suppress(httpx.TransportError):
+            self.live.http.post("/kill", json={"why": "the storm is over"})
         for _ in range(4):
             now = self.terminal.advance(bars=1)["now"]
             self.wait(16, lambda status: status["close"] >= now[:19] and not status["unresolved"])
@@ -378,6 +389,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=4, help="runs at once")
     parser.add_argument("--keep", help="folder for what is left of runs with findings")
     parser.add_argument("--without", choices=[*WITHOUT, *LOOPS], help="a safeguard that is taken away")
+    parser.add_argument("--thorough", action="store_true", help="fail where too little was met: every run, fault and window counts")
     arguments = parser.parse_args()
     Stormy.without = arguments.without if arguments.without in WITHOUT else None
     Live.without_journal, Proxy.without = arguments.without == "loops-journal", arguments.without
@@ -394,7 +406,20 @@ def main():
     print(f"{arguments.runs} runs, {sum(orders)} orders in the terminal's books ({min(orders)} or more in each), {failed} runs with findings, {slow} bars undecided in time")
     print("orders met   " + ", ".join(f"{name} {n}" for name, n in sorted(met.items())))
     print("killed       " + ", ".join(f"{name} {n}" for name, n in sorted(kills.items())))
-    return 1 if failed else 0
+    lacking = [f"{n} times {name}, {least} were wanted" for name, n, least in wanted(orders, met, kills) if n < least]
+    if arguments.thorough:
+        print("\n".join(lacking) or "nothing was met too rarely")
+    return 1 if failed or (arguments.thorough and lacking) else 0
+
+
+def wanted(orders, met, kills):
+    """What a thorough storm counts: name, how often, how often at least."""
+    per_run, per_fault, per_window = THOROUGH
+    yield "orders in a run", min(orders), per_run
+    faults = [line.split(" = ")[0] for line in FAULTS.splitlines() if "{" in line and "seed" not in line]
+    yield from ((name, met[name], per_fault) for name in faults)
+    windows = [f"bridge {name}" for name in WINDOWS] + [f"live {name}" for name in LIVE_WINDOWS]
+    yield from ((f"killed: {name}", kills[name], per_window) for name in windows)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,6 @@ def test_a_bridge_with_a_certificate_is_known_by_its_authority_and_speaks_to_nob
 
 def test_a_token_does_not_travel_in_the_open(tmp_path):
     (tmp_path / "token").write_text(TOKEN)
-    for url in ("http://10.1.2.3:8228", "http://127.0.0.1.example.org:8228", "ftp://127.0.0.1"):
+    for url in ("http://10.1.2.3:8228", "http://127.0.0.1.example.org:8228", "ftp://127.0.0.1", "http://127.0.0.1:8228@10.1.2.3/"):
         said = status(url, tmp_path / "token")
         assert said.returncode == 1 and "https for another machine" in said.stderr, said.stderr

@@ -66,8 +66,8 @@ pub(crate) fn run(args: &ServeArgs, machine: &MachineArgs) -> anyhow::Result<()>
         return turn(args, settings, deployment, venue, shared, clock, may_trade).map(drop);
     }
     anyhow::ensure!(
-        args.speed >= 0.0 && args.speed.is_finite(),
-        "--speed is {}; it must be at least 0",
+        args.speed == 0.0 || crate::terminal::is_a_pace(args.speed),
+        "--speed is {}; it must be from 0.001 to 1e9, or 0 for as fast as it goes",
         args.speed
     );
     std::fs::create_dir_all(&args.state).with_context(|| format!("cannot make {}", args.state.display()))?;

@@ -26,8 +26,8 @@ pub(crate) fn run(command: &TerminalCommand, machine: &MachineArgs) -> anyhow::R
         latency_ms,
         faults: weather,
     } = command;
-    if let Some(speed) = speed.filter(|speed| !(speed.is_finite() && *speed > 0.0)) {
-        anyhow::bail!("--speed is {speed}; it must be above 0, or left out");
+    if let Some(speed) = speed.filter(|speed| !is_a_pace(*speed)) {
+        anyhow::bail!("--speed is {speed}; it must be from 0.001 to 1e9, or left out");
     }
     let weather = weather.as_deref().map_or(Ok(Faults::default()), faults)?;
     let layers = Layers::read(config.as_deref(), set)?;
@@ -46,4 +46,9 @@ pub(crate) fn run(command: &TerminalCommand, machine: &MachineArgs) -> anyhow::R
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let pace = speed.map(|speed| Pace::new(&terminal, clock, speed, Duration::from_millis(*latency_ms)));
     Ok(serve(terminal, weather, pace.as_ref(), &listener, &|| stop.load(Ordering::SeqCst))?)
+}
+
+/// Whether time can pass at this multiple of the wall clock's.
+pub(crate) fn is_a_pace(speed: f64) -> bool {
+    (1e-3..=1e9).contains(&speed)
 }

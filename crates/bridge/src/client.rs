@@ -165,10 +165,10 @@ impl Client {
     /// When no client can be made of them.
     pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, BridgeError> {
         let failed = |reason: String| BridgeError::Settings { url: settings.url.clone(), reason };
-        let here = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
-        let rest = |start: &&str| settings.url.strip_prefix(*start).map(|rest| rest.chars().next());
-        let is_here = here.iter().filter_map(rest).any(|next| matches!(next, None | Some(':' | '/')));
-        if !is_here && !settings.url.starts_with("https://") {
+        let url = reqwest::Url::parse(&settings.url).map_err(|error| failed(error.to_string()))?;
+        let is_here = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
+        let is_plain = url.username().is_empty() && url.password().is_none();
+        if !is_plain || !(url.scheme() == "https" || (url.scheme() == "http" && is_here)) {
             return Err(failed(
                 "write http://127.0.0.1:8228, or https for another machine: the token would travel in the open".to_owned(),
             ));

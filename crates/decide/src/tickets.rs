@@ -126,15 +126,15 @@ impl DecisionPath {
         let after = held + change;
         let away = |ranges: Option<f64>, sign: i64| {
             let distance = ranges? * outlook.true_range * (sign * after.signum()) as f64;
-            // A level beyond all prices is never reached, and no terminal takes it.
-            Some(((quote.mid + distance) / rules.tick_size).round() as i64).filter(|level| *level > 0)
+            Some(((quote.mid + distance) / rules.tick_size).round() as i64)
         };
         let mut ticket = Ticket::market(0, change);
         // What only reduces leaves the stops that are there.
         let opens = after.abs() > held.abs() || after.signum() * held.signum() < 0;
         if opens && outlook.true_range > 0.0 {
-            ticket.stop_loss = away(rules.stop_ranges, -1);
-            ticket.take_profit = away(rules.target_ranges, 1);
+            // No terminal takes a level beyond all prices: an entry has its stop at the last one, and no target that is never reached.
+            ticket.stop_loss = away(rules.stop_ranges, -1).map(|level| level.max(1));
+            ticket.take_profit = away(rules.target_ranges, 1).filter(|level| *level > 0);
         }
         let approved = gate.approve(ticket, position);
         // A reversal that may not open may still close.

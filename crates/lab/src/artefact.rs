@@ -126,8 +126,8 @@ fn quantiles(market: &Market, fold: &Fold, normaliser: &Normaliser) -> Vec<Vec<f
     columns.into_iter().map(of).collect()
 }
 
-/// Days of a test window from which a band says something, days it is long, its probability, and paths drawn for it.
-const FEWEST_DAYS: usize = 20;
+/// Days of a test window from which a band says something, days it is long at most, its probability, and paths drawn for it.
+const FEWEST_DAYS: usize = 60;
 const BAND_DAYS: usize = 250;
 const BAND_LEVEL: f64 = 0.98;
 const BAND_PATHS: usize = 2000;
@@ -136,7 +136,9 @@ const BAND_PATHS: usize = 2000;
 fn band_of(track: &Track, seed: u64) -> Option<Band> {
     let returns = daily(track.time.iter().copied().zip(track.equity.iter().copied()));
     (returns.len() >= FEWEST_DAYS).then(|| {
-        let [low, high] = band::cumulative(&returns, BAND_DAYS, BAND_LEVEL, BAND_PATHS, seed);
+        // Of a future that is longer than what is known of it nothing can be said.
+        let days = returns.len().min(BAND_DAYS);
+        let [low, high] = band::cumulative(&returns, days, BAND_LEVEL, BAND_PATHS, seed);
         Band { days: returns.len(), level: BAND_LEVEL, low, high }
     })
 }

@@ -1,6 +1,8 @@
 //! The live loop's mind: a function of what it hears. Inputs go in, decisions and intents come out; it reads no clock, no file and no
 //! network, so that a journal of its inputs gives the same decisions again, to the bit.
 
+mod accounts;
+mod bars;
 mod entry;
 mod hearing;
 
@@ -10,7 +12,7 @@ use std::sync::Arc;
 use cambist_bridge::OrderId;
 use cambist_core::{Bar, Side, UnixNanos};
 use cambist_decide::{AccountView, Desk, Gate, Moment, QuoteView};
-use cambist_execution::{Account, Holding, Mark};
+use cambist_execution::Holding;
 
 use crate::books::Books;
 use crate::deployment::Deployment;
@@ -49,6 +51,8 @@ pub struct Engine {
     standing: Standing,
     /// Since what decides was put to work.
     results: Results,
+    /// They have left the band since somebody last asked.
+    left: bool,
     pending: BTreeMap<OrderId, Pending>,
     held: f64,
     /// Equity at the start, with what was paid in and out since.
@@ -83,6 +87,7 @@ impl Engine {
             books: Books::new(&opened.symbol, &opened.baseline),
             standing: Standing::new(opened.baseline.steps()),
             results: Results::default(),
+            left: false,
             pending: BTreeMap::new(),
             held: 0.0,
             initial: opened.baseline.balance,
@@ -141,6 +146,11 @@ impl Engine {
         self.results.report(self.mind.deployment.band.as_ref())
     }
 
+    /// Whether results have left the band since this was last asked.
+    pub fn have_left(&mut self) -> bool {
+        std::mem::take(&mut self.left)
+    }
+
     /// What our books say: balance, and signed lot steps.
     #[must_use]
     pub fn books(&self) -> (f64, i64) {
@@ -156,16 +166,6 @@ impl Engine {
     #[must_use]
     pub fn close(&self) -> UnixNanos {
         self.close
-    }
-
-    /// Open times of those of `bars` that were seen otherwise.
-    #[must_use]
-    pub fn differs(&self, bars: &[Bar]) -> Vec<UnixNanos> {
-        let own = |bar: &&Bar| {
-            let place = self.bars.binary_search_by_key(&bar.open_time, |own| own.open_time);
-            place.is_ok_and(|place| self.bars[place] != **bar)
-        };
-        bars.iter().filter(own).map(|bar| bar.open_time).collect()
     }
 
     /// The close at which books and broker last agreed: deals since are not all known.
@@ -186,78 +186,6 @@ impl Engine {
         self.shadow.as_ref().map(|mind| mind.deployment.hash.as_str())
     }
 
-    /// `deployment`, having seen the bars there were.
-    fn warmed(&mut self, deployment: Arc<Deployment>) -> Result<Mind, LiveError> {
-        let own = &self.mind.deployment;
-        let traded = |of: &Deployment| {
-            let (instrument, books) = (&of.listing().instrument, of.rules.account.books);
-            format!("{instrument:?} {books:?} {:?} {:?}", of.listing().price_side, of.terms.volume_kind)
-        };
-        for (field, wanted, found) in [
-            ("instrument's terms", traded(own), traded(&deployment)),
-            ("instrument", own.instrument.to_string(), deployment.instrument.to_string()),
-            ("timeframe", own.timeframe.to_string(), deployment.timeframe.to_string()),
-            (
-                "deposit currency",
-                own.terms.deposit_currency.clone(),
-                deployment.terms.deposit_currency.clone(),
-            ),
-        ] {
-            if wanted != found {
-                return Err(LiveError::OtherTerms { field, wanted, found });
-            }
-        }
-        let needed = deployment.look_back()? + 1;
-        let mut mind = Mind::new(deployment)?;
-        for bar in &self.bars {
-            mind.market.push(&mind.deployment.clone(), bar)?;
-        }
-        self.n_kept = self.n_kept.max(needed);
-        Ok(mind)
-    }
-
-    /// Refuses a bar that cannot be: nothing has changed then.
-    ///
-    /// # Errors
-    /// When it is not after the last one, or its prices are none.
-    pub fn check(&self, bar: &Bar) -> Result<(), LiveError> {
-        let deployment = &self.mind.deployment;
-        let close = UnixNanos(bar.open_time.0.saturating_add(deployment.timeframe.nanos()));
-        if close <= self.close {
-            return Err(LiveError::OldBar { close, last: self.close });
-        }
-        let tick = deployment.listing().instrument.tick_size;
-        let [low, high] = [bar.low, bar.high];
-        let numbers = [bar.open, high, low, bar.close, bar.volume, bar.spread];
-        let good = numbers.iter().all(|x| x.is_finite() && *x >= 0.0 && *x < 1e15)
-            && low >= tick
-            && (low..=high).contains(&bar.open)
-            && (low..=high).contains(&bar.close);
-        if good { Ok(()) } else { Err(LiveError::BadBar { close, bar: Box::new(*bar) }) }
-    }
-
-    /// Sees a bar without deciding: before the first decision, or while we were away.
-    ///
-    /// # Errors
-    /// When it is not after the last one, or lacks what the broker's terms need.
-    pub fn see(&mut self, bar: &Bar) -> Result<(), LiveError> {
-        self.check(bar)?;
-        let close = UnixNanos(bar.open_time.0 + self.mind.deployment.timeframe.nanos());
-        for mind in std::iter::once(&mut self.mind).chain(self.shadow.as_mut()) {
-            let deployment = Arc::clone(&mind.deployment);
-            mind.market.push(&deployment, bar)?;
-        }
-        self.bars.push_back(*bar);
-        if self.bars.len() > self.n_kept {
-            self.bars.pop_front();
-        }
-        if self.n_looks == 0 {
-            self.settled = close;
-        }
-        (self.close, self.sequence) = (close, 0);
-        Ok(())
-    }
-
     /// Decides at the close of `bar`, heard at `at`.
     ///
     /// # Errors
@@ -275,66 +203,13 @@ impl Engine {
         Ok((findings, decision, shadow))
     }
 
-    /// Looks at the account between bars.
-    pub fn look(&mut self, at: UnixNanos, account: &Snapshot) -> Vec<Finding> {
-        self.compare(at, account, false)
-    }
-
-    /// Compares the books with the broker's.
-    fn compare(&mut self, at: UnixNanos, account: &Snapshot, at_close: bool) -> Vec<Finding> {
-        self.n_looks += 1;
-        let in_play = !self.pending.is_empty() || account.under_way != 0;
-        let instrument = &self.mind.deployment.listing().instrument;
-        let mut findings = self.books.reconcile(account, instrument, in_play, at_close);
-        for amount in findings.iter().filter_map(Finding::deposit) {
-            self.initial += amount;
-            self.desk.paid_in(amount);
-            self.guard.paid_in(amount);
-            self.results.paid_in(amount);
-        }
-        self.standing.note(account);
-        findings.extend(self.standing.stop_missing(at, account, self.rules.stop_grace));
-        if self.books.are_settled() && !in_play {
-            self.settled = self.close;
-        }
-        if let Some(finding) = findings.iter().find(|finding| finding.disagrees()) {
-            self.standing.disagree(&format!("{finding:?}"));
-        }
-        findings
-    }
-
-    /// The account at the bar's close, as decisions see it, with the mark it is counted at.
-    fn view(&self, account: &Snapshot) -> (AccountView, QuoteView) {
-        let deployment = &self.mind.deployment;
-        let (listing, terms) = (deployment.listing(), &deployment.terms);
-        let of_bar =
-            |seen: crate::market::Seen| Mark::of_close(&seen.event, listing.price_side, account.rate);
-        let [bid, ask] = account.quote;
-        let mark = account.mark.or_else(|| self.mind.market.last().map(of_bar)).unwrap_or(Mark {
-            bid,
-            ask,
-            rate: account.rate,
-        });
-        let unrealised = Account::open_profit(&account.holdings, listing, &mark);
-        let quote = QuoteView::of_ticks(mark.bid, mark.ask, terms.tickets.tick_size);
-        let view = AccountView {
-            equity: account.balance + unrealised,
-            initial: self.initial,
-            units: account.steps() as f64 * terms.tickets.step_units,
-            unrealised,
-            price: quote.mid * mark.rate,
-            held_target: self.held,
-        };
-        (view, quote)
-    }
-
     fn decide(&mut self, at: UnixNanos, account: &Snapshot) -> Decision {
         self.held = self.desk.held(account.steps(), account.under_way, self.held);
         let (view, quote) = self.view(account);
         // While money is on its way between deals and balance, equity is nobody's.
         if self.books.are_settled() {
             self.guard.observe(self.close, view.equity);
-            self.results.push(self.close, view.equity);
+            self.left |= self.results.push(self.close, view.equity, self.mind.deployment.band.as_ref());
         }
         let (observation, action, target) = self.mind.act(&view);
         let expected = account.steps() + account.under_way;

@@ -108,6 +108,19 @@ impl Journal {
         Self::with(folder, None, each).map(drop)
     }
 
+    /// The first record in `folder` and those of operators, as they are written: who opens the journal verifies it.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(crate) fn turns(folder: &Path) -> Result<Vec<Record>, LiveError> {
+        let database = Database::open(&folder.join(NAME), &MIGRATIONS)?;
+        let sql =
+            "SELECT body FROM records WHERE seq = 1 OR body LIKE '{\"record\":\"commanded\"%' ORDER BY seq";
+        let bodies: Vec<String> = database.run(sqlx::query_scalar(sql).fetch_all(database.pool()))?;
+        // One that is damaged is named by who verifies it.
+        Ok(bodies.iter().filter_map(|body| serde_json::from_str(body).ok()).collect())
+    }
+
     fn with(
         folder: &Path,
         alone: Option<std::fs::File>,

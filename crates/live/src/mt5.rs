@@ -153,9 +153,15 @@ impl Feed for Mt5 {
         let mut count = 2;
         let mut bars = loop {
             let bars = self.closed(count)?;
-            let reaches = bars.first().is_none_or(|oldest| oldest.open_time.0 + bar <= close.0);
-            if reaches || bars.len() < count || count >= MOST_BARS {
+            if bars.first().is_none_or(|oldest| oldest.open_time.0 + bar <= close.0) {
                 break bars;
+            }
+            // What has been seen once is there: a history that does not reach back to it has a hole.
+            if bars.len() < count || count >= MOST_BARS {
+                return Err(LiveError::Broker(format!(
+                    "the terminal's bars do not reach back to {close}, until when they are known: wait until its history is whole, or begin a \
+                     new journal"
+                )));
             }
             count = (count * 16).min(MOST_BARS);
         };

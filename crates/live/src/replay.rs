@@ -54,14 +54,13 @@ pub(crate) fn live_through(
 pub fn deciding(folder: &Path) -> Result<Option<PathBuf>, LiveError> {
     let mut artefact = None;
     if Journal::is_in(folder) {
-        Journal::read(folder, |kept| {
-            match kept.record {
+        for record in Journal::turns(folder)? {
+            match record {
                 Record::Opened(opened) => artefact = Some(opened.artefact),
                 Record::Commanded { command: Command::Swap { folder, .. }, .. } => artefact = Some(folder),
                 _ => {}
             }
-            Ok(())
-        })?;
+        }
     }
     Ok(artefact)
 }

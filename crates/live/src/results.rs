@@ -30,8 +30,7 @@ impl Days {
     /// Takes the `equity` at a bar's `close`, of which `paid_in` came since the close before; gives the log return of the day that
     /// ended with the close before, if one did.
     pub fn push(&mut self, close: UnixNanos, equity: f64, paid_in: f64) -> Option<f64> {
-        // A bar that closes at midnight is the day's last.
-        let today = (close.0 - 1).div_euclid(DAY);
+        let today = day_of(close);
         let Some((day, start, last, paid)) = &mut self.day else {
             self.day = Some((today, equity, equity, 0.0));
             return None;
@@ -52,6 +51,11 @@ impl Days {
     }
 }
 
+/// The day of a bar: one that closes at midnight is the day's last.
+fn day_of(close: UnixNanos) -> i64 {
+    (close.0 - 1).div_euclid(DAY)
+}
+
 /// Log return; of an account that is lost, a loss beyond every band.
 fn gained(from: f64, to: f64) -> f64 {
     if from > 0.0 && to > 0.0 { libm::log(to / from) } else { -1e3 }
@@ -66,19 +70,23 @@ pub fn daily(course: impl IntoIterator<Item = (UnixNanos, f64)>) -> Vec<f64> {
     returns
 }
 
-/// Results since the policy was put to work.
+/// Results since the policy was put to work. When as many days have passed as the band is long, the count begins anew.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Results {
     days: Days,
     /// Log returns of whole days.
     returns: Vec<f64>,
     paid_in: f64,
+    /// Days of which nobody saw the end, after the last that somebody did.
+    missed: Option<(i64, usize)>,
+    /// The band was left, and on which of its days first.
+    left: Option<usize>,
 }
 
 /// How results compare.
 #[derive(Debug, Clone, PartialEq, Serialize, Default)]
 pub struct Report {
-    /// Whole days counted, at most as many as the band is long: the last ones.
+    /// Whole days counted.
     pub n_days: usize,
     /// Sum of their log returns.
     pub log_return: f64,
@@ -88,8 +96,8 @@ pub struct Report {
     pub high: Option<f64>,
     /// Probability of staying within it throughout, if nothing has changed.
     pub level: Option<f64>,
-    /// Whether results have left it.
-    pub outside: bool,
+    /// The day on which results left it first.
+    pub left: Option<usize>,
 }
 
 impl Results {
@@ -98,23 +106,53 @@ impl Results {
         self.paid_in += amount;
     }
 
-    /// Takes the equity at a bar's close. Whether a day has ended.
-    pub fn push(&mut self, close: UnixNanos, equity: f64) -> bool {
-        let ended = self.days.push(close, equity, std::mem::take(&mut self.paid_in));
-        self.returns.extend(ended);
-        ended.is_some()
+    /// Notes a bar that closed while nobody looked at the account: its day counts all the same.
+    pub fn missed(&mut self, close: UnixNanos) {
+        let day = day_of(close);
+        let seen = self.days.day.map_or(day, |(seen, ..)| seen);
+        let (last, n) = self.missed.get_or_insert((seen, 0));
+        if *last < day {
+            (*last, *n) = (day, *n + 1);
+        }
+    }
+
+    /// Takes the equity at a bar's close. Whether results have left `band` with it, for the first time.
+    pub fn push(&mut self, close: UnixNanos, equity: f64, band: Option<&Band>) -> bool {
+        let Some(ended) = self.days.push(close, equity, std::mem::take(&mut self.paid_in)) else {
+            self.missed = None;
+            return false;
+        };
+        let more = self.missed.take().map_or(0, |(last, n)| n + usize::from(last < day_of(close)));
+        let mut news = false;
+        // Of several days that nobody saw, the first has all that happened.
+        for earned in std::iter::once(ended).chain(std::iter::repeat_n(0.0, more.saturating_sub(1))) {
+            if band.is_some_and(|band| self.returns.len() >= band.low.len().min(band.high.len())) {
+                (self.returns, self.left) = (Vec::new(), None);
+            }
+            self.returns.push(earned);
+            let Report { n_days, log_return, low, high, .. } = self.report(band);
+            let outside =
+                low.is_some_and(|low| log_return < low) || high.is_some_and(|high| log_return > high);
+            if outside && self.left.is_none() {
+                (self.left, news) = (Some(n_days), true);
+            }
+        }
+        news
     }
 
     /// How they compare with `band`.
     #[must_use]
     pub fn report(&self, band: Option<&Band>) -> Report {
-        let longest = band.map_or(usize::MAX, |band| band.low.len().min(band.high.len()));
-        let n_days = self.returns.len().min(longest);
-        let log_return = self.returns.iter().rev().take(n_days).sum();
+        let n_days = self.returns.len();
         let end = |values: &Vec<f64>| n_days.checked_sub(1).and_then(|n| values.get(n).copied());
-        let (low, high) = (band.and_then(|b| end(&b.low)), band.and_then(|b| end(&b.high)));
-        let outside = low.is_some_and(|low| log_return < low) || high.is_some_and(|high| log_return > high);
-        Report { n_days, log_return, low, high, level: band.map(|band| band.level), outside }
+        Report {
+            n_days,
+            log_return: self.returns.iter().sum(),
+            low: band.and_then(|band| end(&band.low)),
+            high: band.and_then(|band| end(&band.high)),
+            level: band.map(|band| band.level),
+            left: self.left,
+        }
     }
 }
 
@@ -129,18 +167,17 @@ mod tests {
     #[test]
     fn a_day_ends_with_the_bar_that_closes_at_midnight_and_deposits_are_no_gain() {
         let mut results = Results::default();
-        for n in 1..=24 {
-            assert!(!results.push(hour(n), 100.0));
+        for n in 1..=25 {
+            results.push(hour(n), if n == 25 { 110.0 } else { 100.0 }, None);
+            assert_eq!(results.returns.len(), usize::from(n == 25));
         }
-        assert!(results.push(hour(25), 110.0));
         results.paid_in(50.0);
-        for n in 26..=48 {
-            results.push(hour(n), 160.0);
+        for n in 26..=49 {
+            results.push(hour(n), 160.0, None);
         }
-        assert!(results.push(hour(49), 160.0));
         assert_eq!(results.returns, [0.0, libm::log(1.1)]);
         let report = results.report(None);
-        assert_eq!((report.n_days, report.outside, report.low), (2, false, None));
+        assert_eq!((report.n_days, report.left, report.low), (2, None, None));
     }
 
     #[test]
@@ -149,26 +186,67 @@ mod tests {
             (1..=80).map(|n| (hour(n), 100.0 + f64::from((n % 7) as i32))).collect();
         let mut results = Results::default();
         for &(close, equity) in &course {
-            results.push(close, equity);
+            results.push(close, equity, None);
         }
         assert_eq!(results.returns, daily(course)[..3]);
     }
 
-    #[test]
-    fn what_leaves_the_band_is_outside_and_an_account_that_is_lost_leaves_every_band() {
-        let band = Band { days: 30, level: 0.98, low: vec![-0.1, -0.14], high: vec![0.1, 0.14] };
-        let after = |equities: &[f64]| {
-            let mut results = Results::default();
-            for (day, &equity) in equities.iter().enumerate() {
-                results.push(UnixNanos(1 + day as i64 * DAY), equity);
+    fn band() -> Band {
+        Band { days: 30, level: 0.98, low: vec![-0.1, -0.14, -0.17], high: vec![0.1, 0.14, 0.17] }
+    }
+
+    /// Results after these equities, one at the first hour of each day; and on which days leaving was news.
+    fn after(equities: &[f64]) -> (Report, Vec<usize>) {
+        let (mut results, mut news) = (Results::default(), Vec::new());
+        for (day, &equity) in equities.iter().enumerate() {
+            if results.push(UnixNanos(1 + day as i64 * DAY), equity, Some(&band())) {
+                news.push(day);
             }
-            results.report(Some(&band))
-        };
-        assert!(!after(&[100.0, 100.0, 95.0, 0.0]).outside, "today is not over");
-        assert!(after(&[100.0, 100.0, 85.0, 85.0]).outside, "two days, ln 0.85 is below -0.14");
-        assert!(after(&[100.0, 120.0, 120.0]).outside, "one day of ln 1.2");
-        // Two days are all the band knows of: the last two are counted.
-        assert!(!after(&[100.0, 85.0, 85.0, 85.0, 85.0]).outside);
-        assert!(after(&[100.0, 100.0, -5.0, -5.0]).outside);
+        }
+        (results.report(Some(&band())), news)
+    }
+
+    #[test]
+    fn what_leaves_the_band_is_told_once_and_stays_told() {
+        assert_eq!(after(&[100.0, 100.0, 95.0, 0.0]).0.left, None, "today is not over");
+        assert_eq!(after(&[100.0, 100.0, 85.0, 85.0]).0.left, Some(2), "two days, ln 0.85 is below -0.14");
+        assert_eq!(after(&[100.0, 120.0, 120.0]).1, [2], "one day of ln 1.2");
+        let (report, news) = after(&[100.0, 85.0, 100.0, 100.0]);
+        assert_eq!((report.left, news), (Some(1), vec![2]), "back inside, it has left all the same");
+        assert_eq!(
+            after(&[100.0, 100.0, -5.0, -5.0]).0.left,
+            Some(2),
+            "an account that is lost leaves every band"
+        );
+    }
+
+    #[test]
+    fn when_the_band_is_at_its_end_the_count_begins_anew() {
+        let (report, news) = after(&[100.0, 85.0, 85.0, 85.0, 85.0, 85.0, 85.0]);
+        assert_eq!((report.n_days, report.left, news), (3, None, vec![2]));
+    }
+
+    #[test]
+    fn days_that_nobody_saw_count() {
+        let mut results = Results::default();
+        results.push(hour(24), 100.0, None);
+        for n in 25..=48 {
+            results.missed(hour(n));
+        }
+        results.push(hour(49), 90.0, None);
+        assert_eq!(results.returns, [libm::log(0.9), 0.0]);
+        let mut results = Results::default();
+        results.push(hour(23), 100.0, None);
+        // Friday's last hours to Monday's first: two days are passed over.
+        for n in 24..=72 {
+            results.missed(hour(n));
+        }
+        results.push(hour(73), 90.0, None);
+        assert_eq!(results.returns, [libm::log(0.9), 0.0, 0.0]);
+        // A market that was closed meanwhile has no days to pass over.
+        let mut closed = Results::default();
+        closed.push(hour(24), 100.0, None);
+        closed.push(hour(73), 90.0, None);
+        assert_eq!(closed.returns, [libm::log(0.9)]);
     }
 }

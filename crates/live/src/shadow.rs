@@ -25,7 +25,7 @@ pub struct Compared {
     pub turnover: [f64; 2],
 }
 
-/// Compares the decisions of the shadow in the journal in `folder` with those that were traded, since that shadow began to watch.
+/// Compares the decisions of the shadow in the journal in `folder` with those that were traded, since that shadow began to watch, and that trader to trade.
 ///
 /// # Errors
 /// When the journal is damaged, or nobody watched.
@@ -39,6 +39,10 @@ pub fn compare_shadow(folder: &Path) -> Result<Compared, LiveError> {
                 found = Compared { shadow: hash, ..Compared::default() };
                 (before, same, apart) = (None, 0, 0.0);
             }
+            Record::Commanded { command: Command::Swap { .. }, .. } => {
+                found = Compared { shadow: std::mem::take(&mut found.shadow), ..Compared::default() };
+                (before, same, apart) = (None, 0, 0.0);
+            }
             Record::Step { bar, decision, shadow, .. } => {
                 if let Some((targets, close)) = before {
                     let earned = libm::log(bar.close / close);
@@ -46,7 +50,7 @@ pub fn compare_shadow(folder: &Path) -> Result<Compared, LiveError> {
                 }
                 let both = shadow.map(|shadow| [decision.target, shadow.target]);
                 if let Some(targets) = both {
-                    let last = before.map_or([0.0; 2], |(last, _)| last);
+                    let last = before.map_or(targets, |(last, _)| last);
                     let moves = found.turnover.iter_mut().zip(targets.iter().zip(last));
                     moves.for_each(|(sum, (target, last))| *sum += (target - last).abs());
                     found.n_bars += 1;

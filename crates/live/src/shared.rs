@@ -305,10 +305,7 @@ impl Shared {
         read(&self.results)
     }
 
-    pub(crate) fn compare(&self, report: results::Report, now: UnixNanos) {
-        if report.outside && !self.results().outside {
-            self.say(Severity::Warning, "results", &serde_json::json!(report), now);
-        }
+    pub(crate) fn compare(&self, report: results::Report) {
         self.metrics.compares(&report);
         set(&self.results, report);
     }

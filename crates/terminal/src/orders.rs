@@ -33,6 +33,9 @@ impl Terminal {
     /// # Errors
     /// When the journal cannot be written; nothing has happened then.
     pub fn order_send(&mut self, request: &Request) -> Result<SendResult, JournalError> {
+        if let Some(time) = self.unwritten.take() {
+            self.write_down(&Entry::Now(time))?;
+        }
         self.write_down(&Entry::Request(request.clone()))?;
         Ok(self.carry_out(request))
     }

@@ -131,7 +131,7 @@ fn converse(
                 let reply = {
                     let mut guard = terminal.lock().unwrap_or_else(PoisonError::into_inner);
                     let (terminal, weather) = &mut *guard;
-                    let passed = pace.map_or(Ok(()), |pace| terminal.advance(pace.now()));
+                    let passed = pace.map_or(Ok(()), |pace| terminal.drift(pace.now()));
                     match (passed, pace) {
                         (Err(error), _) => {
                             Reply::Say(json!({ "error": [-1, error.to_string()] }), Duration::ZERO)

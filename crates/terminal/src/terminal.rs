@@ -139,6 +139,8 @@ pub struct Terminal {
     pub(crate) requests: u64,
     pub(crate) error: (i32, String),
     journal: Option<Journal>,
+    /// The time, if it passed without being written down.
+    pub(crate) unwritten: Option<UnixNanos>,
 }
 
 impl Terminal {
@@ -173,6 +175,7 @@ impl Terminal {
             requests: 0,
             error: (1, "Success".to_owned()),
             journal: None,
+            unwritten: None,
             setup,
         };
         if let Some(path) = journal {
@@ -241,6 +244,22 @@ impl Terminal {
             self.pass(time);
         }
         debug_assert!((self.now, self.row) >= before);
+        Ok(())
+    }
+
+    /// The same for time that passes by itself: where the market is away, it is written down with what happens next.
+    ///
+    /// # Errors
+    /// As [`Terminal::advance`].
+    pub(crate) fn drift(&mut self, time: UnixNanos) -> Result<(), JournalError> {
+        if self.bar.is_some_and(|bar| bar.open_time <= time) {
+            self.unwritten = None;
+            return self.advance(time);
+        }
+        if time > self.now {
+            self.pass(time);
+            self.unwritten = Some(time);
+        }
         Ok(())
     }
 

@@ -55,6 +55,8 @@ pub struct Paper {
     end: usize,
     pace: Pace,
     latency: Duration,
+    /// When the orders of the decision at hand arrive.
+    arrives: Option<UnixNanos>,
     clock: Arc<dyn Clock>,
     /// The tape's time when the wall clock's was that.
     since: (UnixNanos, Duration),
@@ -89,6 +91,13 @@ impl Paper {
                 expected: format!("less than a bar of {}", config.timeframe),
             }));
         }
+        if !request.latency.is_zero() && !config.fills_by_stored() {
+            return Err(LabError::Config(ConfigError::Value {
+                field: "--latency-ms",
+                value: request.latency.as_millis().to_string(),
+                expected: "0, unless broker.fills_by is \"stored\": inside a bar of its own length there is one price".to_owned(),
+            }));
+        }
         let (from, look_back) = (time(request.from)?, deployment.look_back()?);
         let wanted = TerminalRequest {
             from: request.from,
@@ -113,7 +122,16 @@ impl Paper {
         let terminal = on_tape(&config, &tape, finer.as_ref(), data, &wanted)?;
         let since = (terminal.now(), clock.elapsed());
         let end = end.saturating_sub(first).min(tape.len().saturating_sub(1));
-        Ok(Self { terminal, tape, end, pace: request.pace, latency: request.latency, clock, since })
+        Ok(Self {
+            terminal,
+            tape,
+            end,
+            pace: request.pace,
+            latency: request.latency,
+            arrives: None,
+            clock,
+            since,
+        })
     }
 
     /// Bid and ask, in ticks, at every open that is past.
@@ -192,6 +210,7 @@ impl Feed for Paper {
                 first..self.row_after(self.paced(speed).max(next)).min(self.end)
             }
         };
+        self.arrives = None;
         self.terminal.advance(self.tape.close_time(rows.end - 1)).map_err(Self::failed)?;
         Ok(Some(rows.map(|row| self.tape.bar(row)).collect()))
     }
@@ -235,8 +254,10 @@ impl Broker for Paper {
 
     fn send(&mut self, intent: &Intent) -> Result<Outcome, LiveError> {
         // It arrives at the price of its time; one that is sent while the market is away waits for the first.
-        let arrives = UnixNanos(self.now().0.saturating_add(self.latency.as_nanos() as i64));
-        self.terminal.advance(arrives).map_err(Self::failed)?;
+        let now = self.now();
+        let arrives =
+            *self.arrives.get_or_insert(UnixNanos(now.0.saturating_add(self.latency.as_nanos() as i64)));
+        self.terminal.advance(arrives.max(now)).map_err(Self::failed)?;
         self.terminal.await_price().map_err(Self::failed)?;
         let setup = self.terminal.setup();
         let instrument = &setup.rules.listings[0].instrument;

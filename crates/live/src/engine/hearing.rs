@@ -60,6 +60,8 @@ impl Engine {
             Command::Kill { flatten } => self.standing.kill(why, *flatten),
             Command::Adopt => {
                 if let Some(account) = account {
+                    // What nobody can name is no result of the policy's.
+                    self.results.paid_in(account.balance - self.books.standing().0);
                     self.books.adopt(account);
                 }
                 self.standing.adopt();
@@ -128,7 +130,7 @@ impl Engine {
         };
         match record {
             Record::Opened(_) => {}
-            Record::Missed { bar } => self.see(bar)?,
+            Record::Missed { bar } => self.miss(bar)?,
             Record::Step { at, bar, account, findings, decision, shadow } => {
                 let (found, decided, shaded) = self.step(*at, bar, account)?;
                 compare("findings", said(findings), said(&found));
