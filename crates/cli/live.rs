@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cambist_core::clock::SystemClock;
-use cambist_lab::live::{Compared, compare};
+use cambist_lab::live::{Compared, Difference, compare};
 use cambist_live::api::secret_of;
 use cambist_live::{Operator, compare_shadow, replay};
 use serde_json::{Value, json};
@@ -58,7 +58,7 @@ pub(crate) fn run(command: &LiveCommand, machine: &MachineArgs) -> anyhow::Resul
                 "{} bars, {} trades; equity {} live, {} in the environment",
                 found.bars, found.trades, found.equity[0], found.equity[1]
             ));
-            for (bar, what, live, here) in found.differences.iter().take(SHOWN) {
+            for Difference { bar, what, live, here } in found.differences.iter().take(SHOWN) {
                 output::line(&format!("{bar}: {what} is {} live, {} there", short(live), short(here)));
             }
             attributed(&found)
@@ -103,26 +103,26 @@ fn attributed(found: &Compared) -> anyhow::Result<()> {
         ));
     }
     output::line(&format!(
-        "live less the same orders filled at the open: {}, of it latency {}, spread {}, slippage {}, commission and swap {}, \
-         deals on one side alone {}; left over {}",
+        "live less the same orders filled at the open: {}, of it latency {} (stops that one side alone reached {}), spread {}, slippage {}, \
+         commission and swap {}; left over {}",
         plain(why.total, 2),
         plain(why.latency, 2),
+        plain(why.exits, 2),
         plain(why.spread, 2),
         plain(why.slippage, 2),
         plain(why.charges, 2),
-        plain(why.alone, 2),
         plain(why.left_over(), 2)
     ));
     output::line(&format!(
-        "{} differences, from {} fills of {} at other prices; {} decisions are made otherwise from the same account",
+        "{} differences, {} fills of {} at other prices",
         found.differences.len(),
         why.fills.iter().filter(|fill| fill.differs()).count(),
         why.fills.len(),
-        found.otherwise
     ));
     anyhow::ensure!(
-        found.otherwise == 0 && !why.is_open(),
-        "something is left over: neither latency, spread nor slippage explains it"
+        found.unexplained.is_empty(),
+        "neither latency, spread nor slippage explains it: {}",
+        found.unexplained.join("; ")
     );
     Ok(())
 }

@@ -32,6 +32,12 @@ impl OrderId {
     pub fn bits(self) -> u64 {
         self.0
     }
+
+    /// What of a `magic` is an order's own; the rest is the strategy's.
+    #[must_use]
+    pub fn bits_of(magic: u64) -> u64 {
+        magic & ((1 << 48) - 1)
+    }
 }
 
 impl fmt::Display for OrderId {

@@ -18,8 +18,6 @@ const REMEMBERED: usize = 4096;
 const BALANCE: u32 = 2;
 /// `DEAL_TYPE_CREDIT`.
 const CREDIT: u32 = 3;
-/// The low bits of `magic` hold the id.
-const ID_BITS: u64 = (1 << 48) - 1;
 
 /// Our books.
 #[derive(Debug, Clone, PartialEq)]
@@ -134,7 +132,7 @@ impl Books {
 
     /// The order of ours that made `deal`, if one of the last did.
     fn own(&self, deal: &DealRecord) -> Option<OrderId> {
-        let bits = deal.magic & ID_BITS;
+        let bits = OrderId::bits_of(deal.magic);
         self.sent.iter().rev().find(|id| id.bits() == bits && bits != 0).copied()
     }
 

@@ -2,15 +2,16 @@
 //! after its decision, as training has it; and what every fill's other price is made of.
 //!
 //! A fill's price differs by what the middle did between the two times (latency), by half of what the spread was more (spread), and by
-//! what the broker added to its quote (slippage). Commissions follow prices; an exit that one side alone had, a stop that was reached
-//! before a late entry, belongs to latency. What is left over is the broker's rounding to a cent.
+//! what the broker added to its quote at the arrival (slippage). Commissions follow prices. A stop that one side alone reached, because the other
+//! was not there yet or entered at another price, belongs to latency, and is said apart. Any other deal that one side alone has, or has of another
+//! size, is explained by nothing. What is left over must be what rounding to cents comes to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cambist_bridge::{DealRecord, Outcome};
+use cambist_bridge::{DealRecord, OrderId, Outcome};
 use cambist_core::UnixNanos;
 use cambist_core::clock::Clock;
 use cambist_execution::{Account, Mark};
@@ -20,8 +21,8 @@ use cambist_live::{Broker, Deployment, Feed, Journal};
 use super::paper::{Pace, Paper, PaperRequest};
 use crate::error::LabError;
 
-/// Rounding of a deal to a cent, twice.
-const ROUNDING: f64 = 0.01;
+/// A deal's profit and its charges are rounded to a cent on both sides; over many deals such errors grow as their root.
+const ROUNDING: f64 = 0.02;
 
 /// What the difference of two accounts is made of, in money; positive is live's gain.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -30,18 +31,24 @@ pub struct Attribution {
     pub fills: Vec<FillDifference>,
     /// Live's equity at the last bar's close, less the other's.
     pub total: f64,
-    /// The market moved while orders were under way.
+    /// The market moved while orders were under way; with [`Attribution::exits`].
     pub latency: f64,
+    /// Of it what stops came to that one side alone reached, and orders that found their position gone after one.
+    pub exits: f64,
     /// The spread was another.
     pub spread: f64,
     /// The broker filled at another distance from its quote.
     pub slippage: f64,
     /// Commissions and swaps that follow.
     pub charges: f64,
-    /// Deals that one side alone had, because orders came later.
-    pub alone: f64,
-    /// Deals on both sides.
+    /// Orders and exits, on one side or both.
     pub n_deals: usize,
+    /// Orders of one side alone, or of another size there: nothing here explains them.
+    pub n_alone: usize,
+    /// Orders that the broker refused, and the environment would have filled.
+    pub n_refused: usize,
+    /// When the first thing was otherwise.
+    pub first: Option<UnixNanos>,
 }
 
 /// One fill on both sides.
@@ -61,13 +68,13 @@ impl Attribution {
     /// What no part explains.
     #[must_use]
     pub fn left_over(&self) -> f64 {
-        self.total - (self.latency + self.spread + self.slippage + self.charges + self.alone)
+        self.total - (self.latency + self.spread + self.slippage + self.charges)
     }
 
     /// Whether what is left over is more than rounding.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.left_over().abs() > ROUNDING * (1 + self.n_deals) as f64
+        self.left_over().abs() > ROUNDING * ((1 + self.n_deals) as f64).sqrt()
     }
 }
 
@@ -87,8 +94,6 @@ struct Sum {
 /// The part of the magic number that is an order's own, and who made the deal: 0 for a client, else the broker's reason.
 type Key = (u64, u32);
 
-/// Low bits of `magic`.
-const OWN_BITS: u64 = (1 << 48) - 1;
 /// `DEAL_REASON_EXPERT`, the last of the clients'.
 const LAST_CLIENT: u32 = 3;
 
@@ -96,7 +101,7 @@ fn sums<'a>(deals: impl Iterator<Item = &'a DealRecord>, until: UnixNanos) -> BT
     let mut sums: BTreeMap<Key, Sum> = BTreeMap::new();
     for deal in deals.filter(|deal| deal.kind < 2 && deal.time_ms <= until.0 / 1_000_000) {
         let reason = if deal.reason > LAST_CLIENT { deal.reason } else { 0 };
-        let sum = sums.entry((deal.magic & OWN_BITS, reason)).or_default();
+        let sum = sums.entry((OrderId::bits_of(deal.magic), reason)).or_default();
         let lots = if deal.kind == 0 { deal.volume } else { -deal.volume };
         sum.lots += lots;
         sum.worth += lots * deal.price;
@@ -109,6 +114,10 @@ fn sums<'a>(deals: impl Iterator<Item = &'a DealRecord>, until: UnixNanos) -> BT
 /// What was heard and sent, from a journal.
 #[derive(Default)]
 struct Heard {
+    symbol: String,
+    /// The broker's time when the account was found, in milliseconds, and the deals that were known then.
+    found: (i64, BTreeSet<u64>),
+    n_refused: usize,
     /// When the first bar that was decided on opened, and what the account held before.
     begun: Option<UnixNanos>,
     balance: f64,
@@ -129,6 +138,9 @@ fn hear(folder: &Path) -> Result<Heard, LabError> {
         let (account, findings, intents) = match kept.record {
             Record::Opened(opened) => {
                 heard.balance = opened.baseline.balance;
+                let known = opened.baseline.deals.iter().map(|deal| deal.ticket).collect();
+                heard.found = (opened.baseline.broker_time.0.div_euclid(1_000_000), known);
+                heard.symbol = opened.symbol;
                 return Ok(());
             }
             Record::Step { bar, account, findings, decision, .. } => {
@@ -139,14 +151,21 @@ fn hear(folder: &Path) -> Result<Heard, LabError> {
             }
             Record::Flatten { account, findings, intents, .. } => (account, findings, intents),
             Record::Look { account, findings, .. } => (account, findings, Vec::new()),
-            Record::Outcome { id, outcome: Outcome::Refused { retcode: None, .. }, .. } => {
+            Record::Outcome { id, outcome: Outcome::Refused { retcode, .. }, .. } => {
+                heard.n_refused += usize::from(retcode.is_some());
                 heard.sent.retain(|(_, intent)| intent.id != id);
                 return Ok(());
             }
             _ => return Ok(()),
         };
-        heard.balance += findings.iter().filter_map(Finding::deposit).sum::<f64>();
-        heard.deals.extend(account.deals.into_iter().map(|deal| (deal.ticket, deal)));
+        heard.balance += findings.iter().filter_map(not_ours).sum::<f64>();
+        let ours = |deal: &DealRecord| {
+            deal.symbol == heard.symbol
+                && deal.time_ms > heard.found.0
+                && !heard.found.1.contains(&deal.ticket)
+        };
+        let deals = account.deals.into_iter().filter(ours).map(|deal| (deal.ticket, deal));
+        heard.deals.extend(deals.collect::<Vec<_>>());
         let spread = account.quote[1] - account.quote[0];
         heard.spreads.extend(intents.iter().map(|intent| (intent.id.bits(), spread)));
         if let Some((close, _)) = heard.end {
@@ -154,7 +173,28 @@ fn hear(folder: &Path) -> Result<Heard, LabError> {
         }
         Ok(())
     })?;
+    // What was decided at the last close is filled after it.
+    heard.sent.retain(|(close, _)| heard.end.is_some_and(|(end, _)| *close < end));
     Ok(heard)
+}
+
+/// Money that no order of the loop's moved.
+fn not_ours(finding: &Finding) -> Option<f64> {
+    match finding {
+        Finding::Deposit { amount } | Finding::Other { amount, .. } => Some(*amount),
+        _ => None,
+    }
+}
+
+/// The position there that live's `ticket` is: both were opened by the order with the same mark.
+fn same_position(ticket: u64, live: &BTreeMap<u64, DealRecord>, there: &[DealRecord]) -> Option<u64> {
+    // DEAL_ENTRY_IN.
+    let opened = live.values().find(|deal| deal.position_id == ticket && deal.entry == 0)?;
+    let mark = OrderId::bits_of(opened.magic);
+    there
+        .iter()
+        .find(|deal| deal.entry == 0 && OrderId::bits_of(deal.magic) == mark)
+        .map(|deal| deal.position_id)
 }
 
 /// Attributes the difference between the account of the journal in `folder` and one that sends the same orders without delay, at the
@@ -182,9 +222,18 @@ pub(super) fn attribute(
         while there.now() < close && there.bars(there.now(), Duration::ZERO)?.is_some() {}
         Ok(())
     };
+    let mut gone = BTreeSet::new();
     for (close, intent) in &heard.sent {
         to(&mut there, *close)?;
-        there.send(intent)?;
+        let mut intent = intent.clone();
+        if let (Some(ticket), true) = (intent.closes, deployment.is_hedging()) {
+            // One that is not there any more is refused by its own number.
+            let deals = there.snapshot(UnixNanos(0))?.deals;
+            intent.closes = Some(same_position(ticket, &heard.deals, &deals).unwrap_or(u64::MAX));
+        }
+        if let Outcome::Refused { .. } = there.send(&intent)? {
+            gone.insert(intent.id.bits());
+        }
     }
     to(&mut there, end)?;
     let account = there.snapshot(UnixNanos(0))?;
@@ -192,8 +241,11 @@ pub(super) fn attribute(
     let Some(mark) = account.mark else { return Ok(Attribution::default()) };
     let own = account.balance + Account::open_profit(&account.holdings, listing, &mark);
     let unit = listing.instrument.contract_size * account.rate;
-    let mut found =
-        Attribution { total: equity - heard.balance - (own - begun_with), ..Attribution::default() };
+    let mut found = Attribution {
+        total: equity - heard.balance - (own - begun_with),
+        n_refused: heard.n_refused,
+        ..Attribution::default()
+    };
     let (live, here) = (sums(heard.deals.values(), end), sums(account.deals.iter(), end));
     // What is open at the end is worth what it could be closed at.
     let net = live.values().map(|sum| sum.lots).sum::<f64>();
@@ -203,6 +255,7 @@ pub(super) fn attribute(
         found.spread -= net.abs() * unit * 0.5 * tick * (spread - (mark.ask - mark.bid));
     }
     let worth = |sum: &Sum| sum.charges + unit * (sum.lots * price - sum.worth);
+    let mut exits: Vec<(UnixNanos, bool)> = Vec::new();
     let keys: BTreeSet<Key> = live.keys().chain(here.keys()).copied().collect();
     for key in keys {
         let (live, here) = (live.get(&key), here.get(&key));
@@ -218,10 +271,24 @@ pub(super) fn attribute(
                 found.charges += live.charges - here.charges;
                 found.fills.push(fill);
             }
-            (live, here) => found.alone += live.map_or(0.0, worth) - here.map_or(0.0, worth),
+            // The broker's own exits; and after one of them, orders for what it closed.
+            (live, here) if key.1 > 0 || (gone.contains(&key.0) && here.is_none()) => {
+                let money = live.map_or(0.0, worth) - here.map_or(0.0, worth);
+                found.exits += money;
+                found.latency += money;
+                let when = live.into_iter().chain(here).map(|sum| sum.time_ms).min().unwrap_or(i64::MAX);
+                exits.push((UnixNanos::from_millis(when), key.1 > 0));
+            }
+            _ => found.n_alone += 1,
         }
     }
     found.fills.sort_by_key(|fill| fill.time);
+    let first_exit = exits.iter().filter(|exit| exit.1).map(|exit| exit.0).min();
+    // An order that found nothing to close before any exit has another reason.
+    found.n_alone +=
+        exits.iter().filter(|exit| !exit.1 && first_exit.is_none_or(|first| exit.0 < first)).count();
+    let first_fill = found.fills.iter().find(|fill| fill.differs()).map(|fill| fill.time);
+    found.first = first_fill.into_iter().chain(first_exit).min();
     Ok(found)
 }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use cambist_core::clock::Clock;
 use cambist_core::env::StepStorage;
-use cambist_core::{Bar, BatchedEnv};
+use cambist_core::{Bar, BatchedEnv, UnixNanos};
+use cambist_decide::ACCOUNT_COLUMNS;
 use cambist_live::words::{Decision, Record};
 use cambist_live::{Deployment, Journal, LiveError, replay};
 use cambist_policy::Runner;
@@ -25,14 +26,29 @@ pub struct Compared {
     pub bars: usize,
     /// Bars after which something else was held.
     pub trades: usize,
-    /// Bar, what differs, live, environment.
-    pub differences: Vec<(String, &'static str, String, String)>,
+    /// Where they differ.
+    pub differences: Vec<Difference>,
+    /// Through a bridge, which tells no mark of the close.
+    pub bridged: bool,
     /// Equity at the last bar, live and in the environment.
     pub equity: [f64; 2],
     /// Why accounts differ that sent the same orders, if anything differs.
     pub attribution: Option<Attribution>,
-    /// Decisions that are not made again from the same account.
-    pub otherwise: usize,
+    /// What neither latency nor spread nor slippage explains, in words.
+    pub unexplained: Vec<String>,
+}
+
+/// One thing that differs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// When the bar opened.
+    pub bar: UnixNanos,
+    /// What.
+    pub what: &'static str,
+    /// In the journal.
+    pub live: String,
+    /// In the environment.
+    pub here: String,
 }
 
 /// Steps the bars of the journal in `folder` through the environment the artefact was trained in, with the data in `data`.
@@ -46,12 +62,15 @@ pub fn compare(
     clock: Arc<dyn Clock>,
 ) -> Result<Compared, LabError> {
     let given = sets;
-    let mut opened = None;
+    let (mut opened, mut bridged) = (None, false);
     let mut steps: Vec<(Bar, Decision)> = Vec::new();
     Journal::read(folder, |kept| {
         match kept.record {
             Record::Opened(first) => opened = Some(first),
-            Record::Step { bar, decision, .. } => steps.push((bar, *decision)),
+            Record::Step { bar, decision, account, .. } => {
+                bridged |= account.mark.is_none();
+                steps.push((bar, *decision));
+            }
             _ => {}
         }
         Ok(())
@@ -79,21 +98,22 @@ pub fn compare(
     let mut action = vec![0.0; env.action_spec().width()];
     let mut storage = StepStorage::for_env(&env);
     env.reset(0, &mut storage.observations);
-    let mut compared = Compared::default();
+    let mut compared = Compared { bridged, ..Compared::default() };
     let mut held = 0.0;
     for (bar, live) in &steps {
         let stands = env.snapshot(0);
-        let when = bar.open_time.to_string();
         let mut note = |what, live: String, here: String| {
             if live != here {
-                compared.differences.push((when.clone(), what, live, here));
+                compared.differences.push(Difference { bar: bar.open_time, what, live, here });
             }
         };
         let seen = &storage.observations;
         runner.act_in(&env, seen, &mut action);
         let row = market.tape.open_time[stands.row];
         note("bar", bar.open_time.0.to_string(), row.to_string());
-        note("observation", format!("{:?}", live.observation), format!("{seen:?}"));
+        let n_market = seen.len().saturating_sub(ACCOUNT_COLUMNS.len()).min(live.observation.len());
+        note("market", format!("{:?}", &live.observation[..n_market]), format!("{:?}", &seen[..n_market]));
+        note("account", format!("{:?}", &live.observation[n_market..]), format!("{:?}", &seen[n_market..]));
         note("action", format!("{:?}", live.action), format!("{action:?}"));
         note("equity", live.equity.to_string(), stands.equity.to_string());
         note("units", live.units.to_string(), stands.units.to_string());
@@ -109,8 +129,43 @@ pub fn compare(
     if !compared.differences.is_empty() {
         // What an account brings about in later decisions is what replay makes again from it; the rest is why the account differs.
         let deployment = Deployment::load(&opened.artefact).map_err(LiveError::from)?;
-        compared.attribution = Some(attribute(folder, &deployment, data, given, clock)?);
-        compared.otherwise = replay(folder, None)?.differences.len();
+        let why = attribute(folder, &deployment, data, given, clock)?;
+        let otherwise = replay(folder, None)?.differences.len();
+        compared.unexplained = unexplained(&compared, &why, otherwise, &deployment);
+        compared.attribution = Some(why);
     }
     Ok(compared)
+}
+
+/// What is left of the differences when every cause that may be is taken off.
+fn unexplained(
+    compared: &Compared,
+    why: &Attribution,
+    otherwise: usize,
+    deployment: &Deployment,
+) -> Vec<String> {
+    let bar = deployment.timeframe.nanos();
+    let clock = deployment.listing().clock;
+    let mut found = Vec::new();
+    let mut say = |n: usize, what: &str| {
+        if n > 0 {
+            found.push(format!("{n} {what}"));
+        }
+    };
+    let of_market = compared.differences.iter().filter(|d| matches!(d.what, "bar" | "market"));
+    say(of_market.count(), "bars or features are others than in the environment, whatever was filled");
+    let before = compared.differences.iter().filter(|difference| {
+        let close = UnixNanos(difference.bar.0 + bar);
+        // A bar's close is seen through a bridge with the open of the next: by then the swap of the server's midnight is booked.
+        let midnight = clock.shows(close).0 % 86_400_000_000_000 == 0;
+        why.first.is_none_or(|first| close < first) && !(compared.bridged && midnight)
+    });
+    say(before.count(), "differences came before any fill at another price");
+    say(why.n_refused, "orders were refused by the broker, which the environment fills");
+    say(why.n_alone, "orders were filled by one side alone, or in another size");
+    say(otherwise, "decisions are made otherwise from the same account");
+    if why.is_open() {
+        found.push(format!("{:+.2} of money are left over", why.left_over()));
+    }
+    found
 }

@@ -5,5 +5,5 @@ mod compare;
 mod paper;
 
 pub use attribute::{Attribution, FillDifference};
-pub use compare::{Compared, compare};
+pub use compare::{Compared, Difference, compare};
 pub use paper::{Pace, Paper, PaperRequest};
