@@ -125,7 +125,7 @@ fn a_late_account_is_attributed_to_the_cent() {
     let line = said.lines().find(|line| line.starts_with("live less")).unwrap();
     let part = |name: &str| -> f64 {
         let rest = line.split(&format!("{name} ")).nth(1).unwrap();
-        rest.split([',', ';']).next().unwrap().trim().parse().unwrap()
+        rest.split([',', ';', ' ']).next().unwrap().parse().unwrap()
     };
     let [latency, spread, slippage] = ["latency", "spread", "slippage"].map(part);
     assert!(latency.abs() > 0.05 && line.contains("reached +0.00)"), "{line}");

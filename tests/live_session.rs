@@ -433,13 +433,13 @@ fn results_that_leave_the_backtests_band_are_told_once() {
         stage.bar();
     }
     let report = stage.shared.results();
-    assert!(report.n_days == 1 && !report.outside && told(&stage) == 0, "{report:?}");
+    assert!(report.n_days == 1 && report.left.is_none() && told(&stage) == 0, "{report:?}");
     stage.script.world().book(0, 0, 1, -5000.0, "OTHER");
     for _ in 0..72 {
         stage.bar();
     }
     let report = stage.shared.results();
-    assert!(report.n_days == 4 && report.outside && report.level == Some(0.98), "{report:?}");
+    assert!(report.n_days == 4 && report.left.is_some() && report.level == Some(0.98), "{report:?}");
     assert!(report.log_return < report.low.unwrap() && report.low < report.high, "{report:?}");
     assert_eq!(told(&stage), 1);
     assert!(stage.shared.metrics.text().contains("cambist_results_log_return"));

@@ -284,7 +284,9 @@ class Live:
 
 
 class Run:
-    """A day and a half, or until there were orders enough."""
+    """A day and a half, or until there were orders enough; or so many hours."""
+
+    hours = None
 
     def __init__(self, folder, seed, promoted):
         self.folder, self.chance = folder, random.Random(seed)
@@ -316,7 +318,10 @@ class Run:
     def bar(self):
         """One hour: what may go wrong in it is chosen, time passes, and the loop decides."""
         what = self.chance.random()
-        if what < 0.3:
+        if Proxy.without == "fence":
+            # Its lack shows in orders that are late alone.
+            self.live.proxy.window = "late"
+        elif what < 0.3:
             self.live.proxy.window = self.chance.choice(WINDOWS if what < 0.12 else LIVE_WINDOWS)
         elif what < 0.33:
             self.met.update(self.terminal.ask("weather"))
@@ -336,8 +341,8 @@ class Run:
 
     def live_through(self):
         self.wait(20, lambda status: True)
-        for n in range(MOST_BARS):
-            if n >= BARS and self.n_requests() >= ORDERS:
+        for n in range(self.hours or MOST_BARS):
+            if not self.hours and n >= BARS and self.n_requests() >= ORDERS:
                 break
             self.bar()
         self.met.update(self.terminal.ask("weather"))
@@ -389,8 +394,10 @@ def main():
     parser.add_argument("--jobs", type=int, default=4, help="runs at once")
     parser.add_argument("--keep", help="folder for what is left of runs with findings")
     parser.add_argument("--without", choices=[*WITHOUT, *LOOPS], help="a safeguard that is taken away")
+    parser.add_argument("--hours", type=int, help="so many, however few orders there are; for a storm in small")
     parser.add_argument("--thorough", action="store_true", help="fail where too little was met: every run, fault and window counts")
     arguments = parser.parse_args()
+    Run.hours = arguments.hours
     Stormy.without = arguments.without if arguments.without in WITHOUT else None
     Live.without_journal, Proxy.without = arguments.without == "loops-journal", arguments.without
     met, kills, failed, orders, slow = collections.Counter(), collections.Counter(), 0, [], 0

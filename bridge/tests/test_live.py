@@ -1,8 +1,12 @@
 """Before the first order: what `cambist serve --live` and `cambist live preflight` refuse, over the bridge that ships."""
 
+import collections
+import json
 import pathlib
+import sqlite3
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -10,7 +14,7 @@ from conftest import BINARY, TOKEN
 
 sys.path[:0] = [str(pathlib.Path(__file__).parents[1] / "storm")]
 
-from live import LIMITS, Promoted  # noqa: E402
+from live import LIMITS, Live, Promoted  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +59,41 @@ def test_live_needs_a_promotion_a_stop_grace_and_its_own_account(make, promoted,
     said = cambist(promoted.folder, *serve, "--account", 1, "--trust", promoted.key)
     assert said.returncode == 1 and "write limits.stop_grace" in said.stderr, said.stderr
     assert not (tmp_path / "live" / "journal.sqlite").exists()
+
+
+def records(folder):
+    """How many records of each kind the loop's journal has."""
+    db = sqlite3.connect(folder / "live" / "journal.sqlite")
+    return collections.Counter(json.loads(body)["record"] for body, in db.execute("select body from records"))
+
+
+def test_a_loop_that_was_away_sees_every_bar_and_trades_over_no_hole(make, promoted, tmp_path):
+    bridge = make(books="netting")
+    live = Live(tmp_path, promoted, bridge)
+    try:
+        live.begin()
+        wait(live.status)
+        decided(live, bridge.terminal.advance(bars=1)["now"])
+        live.end()
+        # Of the bars that it missed the terminal has loaded five.
+        bridge.spell("short")
+        now = bridge.terminal.advance(bars=40)["now"]
+        live.begin()
+        wait(lambda: "do not reach back to" in (tmp_path / "live" / "log.jsonl").read_text())
+        assert records(tmp_path)["missed"] == 0 and records(tmp_path)["step"] == 1
+        bridge.spell("short", lasts=False)
+        decided(live, now)
+        assert records(tmp_path)["missed"] == 39 and records(tmp_path)["step"] == 2
+    finally:
+        live.close()
+
+
+def decided(live, now):
+    wait(lambda: (status := live.status()) and status["close"] >= now[:19])
+
+
+def wait(done, seconds=30):
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -26,6 +26,14 @@ def test_a_safeguard_that_is_missing_is_found(safeguard, finding):
     assert said.returncode == 1 and finding in said.stdout, said.stdout + said.stderr
 
 
+@pytest.mark.parametrize("safeguard, hours, finding", [
+    ("loops-journal", "12", "was decided by nobody"), ("loops-lookup", "24", "the loop was told refused, the bridge says confirmed"),
+    ("fence", "12", "the loop was told refused, the bridge says confirmed")])
+def test_a_safeguard_that_the_loop_is_missing_is_found(safeguard, hours, finding):
+    said = storm("--runs", "2", "--jobs", "2", "--seed", "1", "--hours", hours, "--without", safeguard, script=LIVE)
+    assert said.returncode == 1 and finding in said.stdout, said.stdout + said.stderr
+
+
 def test_three_books_agree_after_a_storm_over_the_live_loop():
     said = storm("--runs", "2", "--seed", "1", script=LIVE)
     assert said.returncode == 0 and "0 runs with findings" in said.stdout, said.stdout + said.stderr

@@ -171,7 +171,8 @@ fn a_bar_at_hand_grows_by_the_bars_it_is_made_of() {
         assert_eq!(bar["real_volume"].as_u64(), Some(5_000 * gone.len() as u64));
         assert_eq!(cents(&rates[0]["close"]), minutes[first - 1].close, "the bar before is whole");
         let tick = ask(&mut terminal, &json!({ "call": "symbol_info_tick", "symbol": "BTCUSD" }));
-        assert_eq!(cents(&tick["bid"]), now.open);
+        // The price lies where our own orders have moved it.
+        assert!((cents(&tick["bid"]) - now.open).abs() < 30);
         let sold = terminal.order_send(&market(1, 0.01)).unwrap();
         let slipped = (now.open - (sold.price * 100.0).round() as i64).abs();
         assert!(
