@@ -124,7 +124,7 @@ impl Results {
         };
         let more = self.missed.take().map_or(0, |(last, n)| n + usize::from(last < day_of(close)));
         let mut news = false;
-        // Of several days that nobody saw, the first has all that happened.
+        // What happened on days that nobody saw is in the return of the first that somebody does.
         for earned in std::iter::once(ended).chain(std::iter::repeat_n(0.0, more.saturating_sub(1))) {
             if band.is_some_and(|band| self.returns.len() >= band.low.len().min(band.high.len())) {
                 (self.returns, self.left) = (Vec::new(), None);
@@ -208,16 +208,14 @@ mod tests {
 
     #[test]
     fn what_leaves_the_band_is_told_once_and_stays_told() {
-        assert_eq!(after(&[100.0, 100.0, 95.0, 0.0]).0.left, None, "today is not over");
-        assert_eq!(after(&[100.0, 100.0, 85.0, 85.0]).0.left, Some(2), "two days, ln 0.85 is below -0.14");
-        assert_eq!(after(&[100.0, 120.0, 120.0]).1, [2], "one day of ln 1.2");
+        let left = |equities: &[f64]| after(equities).0.left;
+        assert_eq!(left(&[100.0, 100.0, 95.0, 0.0]), None, "today is not over");
+        assert_eq!(left(&[100.0, 100.0, 85.0, 85.0]), None, "three days, ln 0.85 is above -0.17");
+        assert_eq!(left(&[100.0, 100.0, 84.0, 84.0]), Some(3), "ln 0.84 is below it");
+        assert_eq!(left(&[100.0, 100.0, -5.0, -5.0]), Some(3), "an account that is lost leaves every band");
+        assert_eq!(after(&[100.0, 120.0, 120.0]).1, [2], "two days, ln 1.2");
         let (report, news) = after(&[100.0, 85.0, 100.0, 100.0]);
-        assert_eq!((report.left, news), (Some(1), vec![2]), "back inside, it has left all the same");
-        assert_eq!(
-            after(&[100.0, 100.0, -5.0, -5.0]).0.left,
-            Some(2),
-            "an account that is lost leaves every band"
-        );
+        assert_eq!((report.left, news), (Some(2), vec![2]), "back inside, it has left all the same");
     }
 
     #[test]
@@ -234,7 +232,8 @@ mod tests {
             results.missed(hour(n));
         }
         results.push(hour(49), 90.0, None);
-        assert_eq!(results.returns, [libm::log(0.9), 0.0]);
+        results.push(hour(73), 90.0, None);
+        assert_eq!(results.returns, [0.0, 0.0, libm::log(0.9)]);
         let mut results = Results::default();
         results.push(hour(23), 100.0, None);
         // Friday's last hours to Monday's first: two days are passed over.
@@ -242,11 +241,11 @@ mod tests {
             results.missed(hour(n));
         }
         results.push(hour(73), 90.0, None);
-        assert_eq!(results.returns, [libm::log(0.9), 0.0, 0.0]);
+        assert_eq!(results.returns, [0.0; 3]);
         // A market that was closed meanwhile has no days to pass over.
         let mut closed = Results::default();
         closed.push(hour(24), 100.0, None);
         closed.push(hour(73), 90.0, None);
-        assert_eq!(closed.returns, [libm::log(0.9)]);
+        assert_eq!(closed.returns, [0.0]);
     }
 }
