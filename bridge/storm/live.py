@@ -3,7 +3,7 @@
 
     CAMBIST_BINARY=target/release/cambist python bridge/storm/live.py --runs 20 --seed 1
 
-Each run is a simulated day and a half or more: a promoted policy trades nearly every hour through `cambist serve --live`, with seeded faults on
+Each run is two simulated days or more: a promoted policy trades nearly every hour through `cambist serve --live`, with seeded faults on
 the terminal's line. Loop, bridge and terminal are killed in mid-order (`kill -9`), the loop and the bridge in each of their windows:
 before the journal, between journal and sending, between sending and the answer, between the answer and its record. Then the storm is
 over, everything must come clear, and `check_live.py`, a process of its own, reads the terminal's books beside both journals.
@@ -32,10 +32,8 @@ sys.path[:0] = [str(HERE.parent / "tests"), str(HERE.parent / "standin"), str(HE
 
 import httpx  # noqa: E402
 from conftest import BINARY, TOKEN, Bridge, Terminal, _free_port  # noqa: E402
-from storm import FAULTS, WINDOWS, Stormy  # noqa: E402
+from storm import FAULTS, WINDOWS, Stormy, enough  # noqa: E402
 
-# At least so many hours, until so many orders have reached the terminal, and no more.
-BARS, ORDERS, MOST_BARS = 36, 24, 150
 # What a thorough storm must have seen: orders in a run, orders that met each fault, kills in each window.
 THOROUGH = 20, 100, 50
 PHRASE = "a phrase for storms and nothing else"
@@ -284,7 +282,7 @@ class Live:
 
 
 class Run:
-    """A day and a half, or until there were orders enough; or so many hours."""
+    """Two days, or until there were orders enough; or so many hours."""
 
     hours = None
 
@@ -335,15 +333,11 @@ class Run:
         self.slow += decided is None
         self.live.proxy.window = None
 
-    def n_requests(self):
-        """Orders that reached the terminal, by its journal: to ask it would be another call that meets the weather."""
-        return sum(line.startswith('{"request"') for line in (self.folder / "terminal.jsonl").open())
-
     def live_through(self):
         self.wait(20, lambda status: True)
-        for n in range(self.hours or MOST_BARS):
-            if not self.hours and n >= BARS and self.n_requests() >= ORDERS:
-                break
+        n = 0
+        while n < self.hours if self.hours else not enough(self.folder, n):
+            n += 1
             self.bar()
         self.met.update(self.terminal.ask("weather"))
         # The storm is over: the same terminal, with a quiet line, and everything must come clear.

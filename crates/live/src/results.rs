@@ -147,7 +147,8 @@ impl Results {
         let end = |values: &Vec<f64>| n_days.checked_sub(1).and_then(|n| values.get(n).copied());
         Report {
             n_days,
-            log_return: self.returns.iter().sum(),
+            // An empty sum is negative zero.
+            log_return: self.returns.iter().fold(0.0, |sum, earned| sum + earned),
             low: band.and_then(|band| end(&band.low)),
             high: band.and_then(|band| end(&band.high)),
             level: band.map(|band| band.level),
