@@ -13,7 +13,7 @@ use cambist_lab::live::{Pace, Paper, PaperRequest};
 use cambist_lab::signing::PublicKey;
 use cambist_live::api::{self, MayTrade, Secrets, secret_of};
 use cambist_live::{
-    Alerts, Deployment, LiveConfig, LiveError, Mt5, Seat, Session, Settings, Shared, Venue, deciding,
+    Alerts, Deployment, LiveConfig, LiveError, Mt5, Seat, Session, Settings, Shared, Venue, artefacts,
     preflight,
 };
 
@@ -26,9 +26,11 @@ const REFERENCE: &str = "checkpoints/btc-minutes";
 pub(crate) fn run(args: &ServeArgs, machine: &MachineArgs) -> anyhow::Result<()> {
     let config = args.config.as_deref().map_or(Ok(LiveConfig::default()), LiveConfig::read)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-    let artefact = match &args.artefact {
-        Some(given) => given.clone(),
-        None => deciding(&args.state)?.unwrap_or_else(|| PathBuf::from(REFERENCE)),
+    let known = artefacts(&args.state)?;
+    let artefact = match (&args.artefact, &known) {
+        (Some(given), _) => given.clone(),
+        (None, Some([_, deciding])) => deciding.clone(),
+        (None, None) => PathBuf::from(REFERENCE),
     };
     let deployment = Arc::new(Deployment::load(&artefact)?);
     let may_trade = may_trade(args, machine, &clock)?;
@@ -81,7 +83,12 @@ pub(crate) fn run(args: &ServeArgs, machine: &MachineArgs) -> anyhow::Result<()>
         journal: Some(&terminal),
         sets: &args.set,
     };
-    let venue = Paper::open(&deployment, &machine.data_dir, &request, Arc::clone(&clock))?;
+    // The account is at the broker that the journal began with, whoever decides now.
+    let traded = match known {
+        Some([first, _]) => Deployment::load(&first)?,
+        None => deployment.as_ref().clone(),
+    };
+    let venue = Paper::open(&traded, &machine.data_dir, &request, Arc::clone(&clock))?;
     turn(args, settings, deployment, venue, shared, clock, may_trade)
 }
 

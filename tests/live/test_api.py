@@ -120,6 +120,19 @@ def test_another_policy_takes_over_between_bars_and_goes_again(make, policies):
     assert said.returncode == 0 and "\n0 differences" in said.stdout, said.stdout + said.stderr
 
 
+def test_a_kill_in_the_middle_of_a_bar_closes_once(make, policies):
+    # Four seconds a bar: what closes it is on its way until the bar is over.
+    loop = make(policies[0], speed=900)
+    loop.until(lambda: loop.get("/status")["lots"] != 0)
+    orders = loop.get("/status")["standing"]["orders"][0]
+    assert loop.post("/kill", why="enough").status_code == 200
+    loop.until(lambda: loop.get("/status")["lots"] == 0)
+    close = loop.get("/status")["close"]
+    loop.until(lambda: loop.get("/status")["close"] > close)
+    status = loop.get("/status")
+    assert status["lots"] == 0 and status["standing"]["orders"][0] <= orders + 2, status
+
+
 def test_events_tell_a_decision_through_to_its_fill_and_alerts_cool_down(make, policies):
     told = []
 

@@ -210,6 +210,8 @@ impl Engine {
         if self.books.are_settled() {
             self.guard.observe(self.close, view.equity);
             self.left |= self.results.push(self.close, view.equity, self.mind.deployment.band.as_ref());
+        } else {
+            self.results.missed(self.close);
         }
         let (observation, action, target) = self.mind.act(&view);
         let expected = account.steps() + account.under_way;
@@ -221,11 +223,16 @@ impl Engine {
         if ruined {
             self.standing.kill("the account is ruined", true);
         }
+        let mut barred = false;
         let (intents, reason) = match wanted {
             Err(kept) => (Vec::new(), kept.to_string()),
-            Ok(ticket) => match self.allowed(at, ticket, account, &view) {
-                Err(why) => (Vec::new(), why),
+            Ok(whole) => match self.allowed(at, whole, account, &view) {
+                Err(why) => {
+                    barred = true;
+                    (Vec::new(), why)
+                }
                 Ok(ticket) => {
+                    barred = ticket.get() != whole.get();
                     let intents = self.intents(ticket, account);
                     let signed = ticket.get().side.sign() * ticket.get().steps;
                     for intent in &intents {
@@ -238,7 +245,8 @@ impl Engine {
             },
         };
         let regime = self.mind.market.last().and_then(|seen| seen.regime);
-        self.decided(&view, quote, (observation, action, target), regime, intents, reason)
+        let decision = self.decided(&view, quote, (observation, action, target), regime, intents, reason);
+        Decision { barred, ..decision }
     }
 
     /// A decision on `view`, from what a policy saw, did and wants, and what comes of it.
@@ -264,6 +272,7 @@ impl Engine {
             price: quote.mid,
             intents,
             reason,
+            barred: false,
         }
     }
 

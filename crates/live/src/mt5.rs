@@ -158,6 +158,9 @@ impl Feed for Mt5 {
             }
             // What has been seen once is there: a history that does not reach back to it has a hole.
             if bars.len() < count || count >= MOST_BARS {
+                if close.0 == 0 {
+                    break bars;
+                }
                 return Err(LiveError::Broker(format!(
                     "the terminal's bars do not reach back to {close}, until when they are known: wait until its history is whole, or begin a \
                      new journal"

@@ -47,22 +47,25 @@ pub(crate) fn live_through(
     }
 }
 
-/// Where the artefact lies that decides in the journal in `folder`, after every swap; none where there is no journal yet.
+/// Where the artefacts of the journal in `folder` lie: the one that it began with, and the one that decides after every swap. None where
+/// there is no journal yet.
 ///
 /// # Errors
-/// When the journal is damaged.
-pub fn deciding(folder: &Path) -> Result<Option<PathBuf>, LiveError> {
-    let mut artefact = None;
+/// When the journal cannot be read.
+pub fn artefacts(folder: &Path) -> Result<Option<[PathBuf; 2]>, LiveError> {
+    let mut found: Option<[PathBuf; 2]> = None;
     if Journal::is_in(folder) {
         for record in Journal::turns(folder)? {
-            match record {
-                Record::Opened(opened) => artefact = Some(opened.artefact),
-                Record::Commanded { command: Command::Swap { folder, .. }, .. } => artefact = Some(folder),
+            match (record, &mut found) {
+                (Record::Opened(opened), _) => found = Some([opened.artefact.clone(), opened.artefact]),
+                (Record::Commanded { command: Command::Swap { folder, .. }, .. }, Some([_, last])) => {
+                    *last = folder
+                }
                 _ => {}
             }
         }
     }
-    Ok(artefact)
+    Ok(found)
 }
 
 /// Lives through the journal in `folder`, and compares. The artefact is where it was, or in `artefact`.

@@ -29,6 +29,9 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// Deals are asked for from so long before books and broker last agreed: the same one may be told again, none may be missed.
 const DEALS_BACK: i64 = 3_600_000_000_000;
 
+/// Why a leg is not sent after one that was not carried out.
+pub const NOT_SENT: &str = "not sent: the leg before it was not confirmed";
+
 /// How a loop is run.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -179,12 +182,12 @@ impl<V: Venue> Session<V> {
             "id": decision.id, "close": decision.close.to_string(), "target": decision.target, "held": decision.held,
             "equity": decision.equity, "intents": decision.intents, "reason": decision.reason,
         }));
-        self.send_all(&decision.intents, Some((&decision, &account)))?;
-        self.shared.drift(&decision.observation, at);
         let results = self.engine.results();
         if self.engine.have_left() {
             self.say(Severity::Warning, "results", json!(results));
         }
+        self.send_all(&decision.intents, Some((&decision, &account)))?;
+        self.shared.drift(&decision.observation, at);
         self.shared.compare(results);
         self.publish(Some(&account), Some(decision));
         Ok(())
@@ -204,7 +207,7 @@ impl<V: Venue> Session<V> {
             }
         }
         for leg in legs {
-            let reason = "not sent: the leg before it was not confirmed".to_owned();
+            let reason = NOT_SENT.to_owned();
             self.hear_of(self.venue.now(), leg.id, Outcome::Refused { retcode: None, reason })?;
         }
         Ok(all)

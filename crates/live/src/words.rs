@@ -92,6 +92,9 @@ pub struct Decision {
     pub intents: Vec<Intent>,
     /// Why no more is, or what for.
     pub reason: String,
+    /// Whether limits, operators, the bridge or the state of the books kept it from what its own path would have sent.
+    #[serde(default)]
+    pub barred: bool,
 }
 
 /// How books and broker compare, one line each.

@@ -30,6 +30,8 @@ pub struct Compared {
     pub differences: Vec<Difference>,
     /// Through a bridge, which tells no mark of the close.
     pub bridged: bool,
+    /// Decisions that were kept from what their own path would have sent.
+    pub barred: usize,
     /// Equity at the last bar, live and in the environment.
     pub equity: [f64; 2],
     /// Why accounts differ that sent the same orders, if anything differs.
@@ -118,6 +120,7 @@ pub fn compare(
         note("equity", live.equity.to_string(), stands.equity.to_string());
         note("units", live.units.to_string(), stands.units.to_string());
         compared.bars += 1;
+        compared.barred += usize::from(live.barred);
         compared.trades += usize::from(stands.units != held);
         compared.equity = [live.equity, stands.equity];
         held = stands.units;
@@ -136,6 +139,8 @@ pub fn compare(
     }
     Ok(compared)
 }
+
+const DAY: i64 = 86_400_000_000_000;
 
 /// What is left of the differences when every cause that may be is taken off.
 fn unexplained(
@@ -157,12 +162,21 @@ fn unexplained(
     let before = compared.differences.iter().filter(|difference| {
         let close = UnixNanos(difference.bar.0 + bar);
         // A bar's close is seen through a bridge with the open of the next: by then the swap of the server's midnight is booked.
-        let midnight = clock.shows(close).0 % 86_400_000_000_000 == 0;
-        why.first.is_none_or(|first| close < first) && !(compared.bridged && midnight)
+        let midnight = clock.shows(close).0 % DAY == 0 && bar < DAY;
+        let of_account = matches!(difference.what, "account" | "equity" | "action");
+        why.first.is_none_or(|first| close < first) && !(compared.bridged && midnight && of_account)
     });
     say(before.count(), "differences came before any fill at another price");
-    say(why.n_refused, "orders were refused by the broker, which the environment fills");
-    say(why.n_alone, "orders were filled by one side alone, or in another size");
+    say(
+        compared.barred,
+        "decisions were kept back by limits, operators, the bridge or the state of the books",
+    );
+    say(
+        why.n_from_outside,
+        "times operators, a kill or money paid in or out changed what the environment knows nothing of",
+    );
+    say(why.n_refused, "orders were refused, which the environment fills");
+    say(why.n_alone, "orders or exits were filled on one side alone, or in another size");
     say(otherwise, "decisions are made otherwise from the same account");
     if why.is_open() {
         found.push(format!("{:+.2} of money are left over", why.left_over()));

@@ -2,6 +2,7 @@
 
 mod attribute;
 mod compare;
+mod heard;
 mod paper;
 
 pub use attribute::{Attribution, FillDifference};

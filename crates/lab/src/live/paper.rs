@@ -210,7 +210,6 @@ impl Feed for Paper {
                 first..self.row_after(self.paced(speed).max(next)).min(self.end)
             }
         };
-        self.arrives = None;
         self.terminal.advance(self.tape.close_time(rows.end - 1)).map_err(Self::failed)?;
         Ok(Some(rows.map(|row| self.tape.bar(row)).collect()))
     }
@@ -230,6 +229,8 @@ impl Broker for Paper {
     }
 
     fn snapshot(&mut self, since: UnixNanos) -> Result<Snapshot, LiveError> {
+        // What is sent on this account sets out together.
+        self.arrives = None;
         let (at, quote) = (self.now(), self.terminal.quote_ticks());
         // The account of the close: what is traded at the open of the same moment comes after it.
         let broker_time = UnixNanos(self.terminal.now().0 - 1_000_000);

@@ -56,6 +56,10 @@ impl<V: Venue> Session<V> {
             return Ok(());
         }
         let account = self.venue.snapshot(self.since())?;
+        if account.under_way != 0 {
+            // What closes it is on its way already: another order would open the other side.
+            return Ok(());
+        }
         let at = self.venue.now();
         let (findings, intents) = self.engine.flatten(at, &account);
         self.tell(&findings, None);
