@@ -316,9 +316,9 @@ class Run:
     def bar(self):
         """One hour: what may go wrong in it is chosen, time passes, and the loop decides."""
         what = self.chance.random()
-        if Proxy.without == "fence":
-            # Its lack shows in orders that are late alone.
-            self.live.proxy.window = "late"
+        if Proxy.without in LOOPS:
+            # A lack of the fence shows in orders that are late, of the others in those whose answer nobody was there to hear.
+            self.live.proxy.window = "late" if Proxy.without == "fence" else "send_to_answer"
         elif what < 0.3:
             self.live.proxy.window = self.chance.choice(WINDOWS if what < 0.12 else LIVE_WINDOWS)
         elif what < 0.33:
