@@ -1,5 +1,6 @@
 //! The terminal: an account on a tape, and the time.
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -89,20 +90,33 @@ impl Setup {
 
     /// Hash of everything that a terminal's answers depend on.
     fn fingerprint(&self) -> String {
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        let mut eat = |text: &str| {
-            for byte in text.bytes() {
-                hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-            }
-        };
-        eat(&serde_json::to_string(self.rules.as_ref()).unwrap_or_default());
+        let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
         // How far back its history goes changes nothing that happens.
         let from = self.history.saturating_sub(1);
-        eat(&serde_json::to_string(self.bars.get(from..).unwrap_or_default()).unwrap_or_default());
-        eat(&serde_json::to_string(self.rates.get(from..).unwrap_or_default()).unwrap_or_default());
         let Self { symbol, seconds, balance, login, currency, .. } = self;
-        eat(&format!("{symbol} {seconds} {balance} {login} {currency} {}", env!("CARGO_PKG_VERSION")));
-        format!("{hash:016x}")
+        let rest = format!("{symbol} {seconds} {balance} {login} {currency} {}", env!("CARGO_PKG_VERSION"));
+        // Value by value: written out as a whole, the bars take more room than they do. Hashing does not fail.
+        let _ = serde_json::to_writer(&mut hash, self.rules.as_ref())
+            .and_then(|()| serde_json::to_writer(&mut hash, self.bars.get(from..).unwrap_or_default()))
+            .and_then(|()| serde_json::to_writer(&mut hash, self.rates.get(from..).unwrap_or_default()));
+        let _ = hash.write_all(rest.as_bytes());
+        format!("{:016x}", hash.0)
+    }
+}
+
+/// The hash of Fowler, Noll and Vo (FNV-1a, 64 bits) of what is written to it.
+struct Fnv(u64);
+
+impl Write for Fnv {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
