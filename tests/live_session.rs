@@ -422,7 +422,7 @@ fn a_withdrawal_is_no_loss_and_a_loss_is() {
     stage.script.world().book(0, 0, 1, -4000.0, "OTHER");
     assert!(!opens(&mut stage));
     let said: String = stage.shared.decisions(12).into_iter().map(|decision| decision.reason).collect();
-    assert!(said.contains("limits: "), "{said}");
+    assert!(said.contains("; limits.d"), "{said}");
     stage.replays();
 }
 

@@ -17,7 +17,7 @@ from conftest import Terminal, books_of  # noqa: E402
 STRATEGY, MAX_LOTS, MAX_NET = 7, 0.5, 1.0
 # MetaTrader's own numbers, written out: what is checked is not asked what they mean.
 CLIENT_REASONS = {0, 3}
-BUY, CANCELED = 0, 2
+BUY, CANCELED, H1 = 0, 2, 16385
 
 
 def terminal_books(folder):
@@ -27,7 +27,8 @@ def terminal_books(folder):
         span = {"from": 0, "until": 1 << 40}
         return {
             "orders": terminal.ask("orders_get") + terminal.ask("history_orders_get", **span),
-            "deals": terminal.ask("history_deals_get", **span), "positions": terminal.ask("positions_get")}
+            "deals": terminal.ask("history_deals_get", **span), "positions": terminal.ask("positions_get"),
+            "bars": terminal.ask("copy_rates_from_pos", symbol="BTCUSD", timeframe=H1, start=0, count=1000)}
     finally:
         terminal.close()
 

@@ -3,6 +3,7 @@
 finds between terminal and bridge is found here too. A line per finding; exit 1 if there is any.
 """
 
+import collections
 import json
 import pathlib
 import sqlite3
@@ -13,9 +14,10 @@ HERE = pathlib.Path(__file__).parent
 sys.path[:0] = [str(HERE.parent / "tests"), str(HERE.parent / "standin"), str(HERE.parent), str(HERE)]
 
 import check  # noqa: E402
+import limits  # noqa: E402
 from conftest import BINARY  # noqa: E402
 
-MAX_LOTS, STEP = 0.3, 0.01
+STEP, MARK = 0.01, (1 << 48) - 1
 
 
 def decided(folder):
@@ -34,6 +36,16 @@ def decided(folder):
     return intents, outcomes
 
 
+def decisions(folder):
+    """Every bar that the loop decided on, by its close, with the marks of what it wanted then."""
+    db = sqlite3.connect(folder / "live" / "journal.sqlite")
+    for body, in db.execute("select body from records order by seq"):
+        record = json.loads(body)
+        if record["record"] == "step":
+            decision = record["decision"]
+            yield decision["close"], [int(intent["id"], 16) for intent in decision["intents"]]
+
+
 def findings(folder):
     *found, n_orders = check.findings(folder)
     yield from found
@@ -46,7 +58,7 @@ def findings(folder):
     # No order without a decision that was written down; no decision made twice.
     known = {int(id, 16) for id in intents}
     for order in ours:
-        if order["magic"] & (1 << 48) - 1 not in known:
+        if order["magic"] & MARK not in known:
             yield f"order {order['ticket']} was decided by nobody: no intent of the loop's has its mark"
     for id, intent in intents.items():
         if intent["twice"]:
@@ -76,11 +88,10 @@ def findings(folder):
             yield f"the loop holds {status['lots']} lots, the terminal {lots}"
         if status["standing"]["disagreement"] is not None:
             yield f"books and broker disagree: {status['standing']['disagreement']}"
-    net = 0.0
-    for deal in sorted((d for d in books["deals"] if d["type"] < 2), key=lambda deal: (deal["time_msc"], deal["ticket"])):
-        net += deal["volume"] if deal["type"] == check.BUY else -deal["volume"]
-        if abs(net) > MAX_LOTS + 1e-9:
-            yield f"{net:g} lots net after deal {deal['ticket']}: more than the loop's limit of {MAX_LOTS}"
+    tickets = collections.defaultdict(list)
+    for order in ours:
+        tickets[order["magic"] & MARK].append(order["ticket"])
+    yield from limits.findings(books, decisions(folder), tickets)
 
     # What was decided is decided again.
     replayed = subprocess.run([BINARY, "live", "replay", str(folder / "live")], capture_output=True, text=True)

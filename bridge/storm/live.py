@@ -32,6 +32,7 @@ sys.path[:0] = [str(HERE.parent / "tests"), str(HERE.parent / "standin"), str(HE
 
 import httpx  # noqa: E402
 from conftest import BINARY, TOKEN, Bridge, Terminal, _free_port  # noqa: E402
+from limits import LIMITS  # noqa: E402
 from storm import FAULTS, WINDOWS, Stormy, enough  # noqa: E402
 
 # What a thorough storm must have seen: orders in a run, orders that met each fault, kills in each window.
@@ -41,7 +42,7 @@ PHRASE = "a phrase for storms and nothing else"
 LIVE_WINDOWS = ["before_journal", "journal_to_send", "send_to_answer", "answer_to_record", "late"]
 LATE_S = 4.0
 # Safeguards that can be taken away: of the bridge, of the loop.
-WITHOUT, LOOPS = ["duplicates", "lookup", "journal"], ["loops-journal", "loops-lookup", "fence"]
+WITHOUT, LOOPS = ["duplicates", "lookup", "journal"], ["loops-journal", "loops-lookup", "fence", "limits"]
 SWEEP = """
 [study]
 name = "storm"
@@ -55,9 +56,9 @@ pruner = "none"
 name = "ppo.learning_rate"
 domain = { float = { low = 1e-5, high = 1e-3, log = true } }
 """
-LIMITS = """
+CONFIG = """
 [limits]
-max_lots = 0.3
+{limits}
 stop_grace = 60.0
 
 [bridge]
@@ -234,7 +235,9 @@ class Live:
         (folder / "bridge-token").write_text(TOKEN + "\n")
         (folder / "api-token").write_text(TOKEN + "\n")
         self.proxy = Proxy(bridge, self.kill)
-        text = LIMITS.format(port=self.proxy.server.server_port, token=folder / "bridge-token")
+        limits = {} if Proxy.without == "limits" else LIMITS
+        limits = "\n".join(f"{name} = {value:.6f}" if isinstance(value, float) else f"{name} = {value}" for name, value in limits.items())
+        text = CONFIG.format(limits=limits, port=self.proxy.server.server_port, token=folder / "bridge-token")
         (folder / "live.toml").write_text(text)
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=5, headers={"Authorization": f"Bearer {TOKEN}"})
 
@@ -316,7 +319,7 @@ class Run:
     def bar(self):
         """One hour: what may go wrong in it is chosen, time passes, and the loop decides."""
         what = self.chance.random()
-        if Proxy.without in LOOPS:
+        if Proxy.without in LOOPS[:3]:
             # A lack of the fence shows in orders that are late, of the others in those whose answer nobody was there to hear.
             self.live.proxy.window = "late" if Proxy.without == "fence" else "send_to_answer"
         elif what < 0.3:

@@ -27,7 +27,7 @@ import httpx  # noqa: E402
 from conftest import Bridge, Terminal  # noqa: E402
 
 # At least so many bars, until so many orders have reached the terminal, and no more.
-BARS, ORDERS, MOST_BARS = 48, 30, 150
+BARS, ORDERS, MOST_BARS = 48, 25, 250
 WINDOWS = ["die_early", "die_before", "die_after", "die_answered"]
 FAULTS = """
 seed = {seed}

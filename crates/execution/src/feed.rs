@@ -1,6 +1,8 @@
 //! From a tape to the events a broker lives through: prices in ticks, spread by its model, volume in lot steps, and the
 //! volatility of the bars before. Looks back only.
 
+use std::sync::Arc;
+
 use cambist_core::time::SECONDS_PER_YEAR;
 use cambist_core::{BarEvent, MarketTape, ServerClock, UnixNanos, VolumeKind};
 use cambist_risk::Outlook;
@@ -132,7 +134,7 @@ pub fn bar_events(
     tape: &MarketTape,
     listing: &Listing,
     rules: &FeedRules,
-) -> Result<Vec<BarEvent>, FeedError> {
+) -> Result<Arc<[BarEvent]>, FeedError> {
     let instrument = &listing.instrument;
     let name = || instrument.name.clone();
     rules.spread.validate(&instrument.name)?;
@@ -144,31 +146,32 @@ pub fn bar_events(
         let kind = if tape.volume_kind == VolumeKind::Tick { "tick" } else { "no" };
         return Err(FeedError::Volume { instrument: name(), kind });
     }
+    let tick = instrument.tick_size;
+    if let Some(row) = tape.low.iter().position(|low| instrument.nearest_tick(*low) < 1) {
+        let (time, price) = (UnixNanos(tape.open_time[row]), tape.low[row]);
+        return Err(FeedError::Price { instrument: name(), time, price, tick });
+    }
     let volatility = volatility_before(&tape.close, rules.volatility_bars);
     let bar = |row: usize| {
         let time = UnixNanos(tape.open_time[row]);
-        let low = instrument.nearest_tick(tape.low[row]);
-        if low < 1 {
-            let (price, tick) = (tape.low[row], instrument.tick_size);
-            return Err(FeedError::Price { instrument: name(), time, price, tick });
-        }
-        let recorded = tape.spread.get(row).copied().unwrap_or(0.0) / instrument.tick_size;
+        let recorded = tape.spread.get(row).copied().unwrap_or(0.0) / tick;
         // Rounded against the account, but for the noise of decimal fractions.
         let spread =
             (rules.spread.ticks(listing.clock, time, volatility[row], recorded) - 1e-6).ceil().max(0.0);
-        Ok(BarEvent {
+        BarEvent {
             open_time: time,
             close_time: tape.close_time(row),
             open: instrument.nearest_tick(tape.open[row]),
             high: instrument.nearest_tick(tape.high[row]),
-            low,
+            low: instrument.nearest_tick(tape.low[row]),
             close: instrument.nearest_tick(tape.close[row]),
             spread: spread as i64,
             volume: steps_per_volume.map(|steps| (tape.volume[row] * steps) as i64),
             volatility: volatility[row],
-        })
+        }
     };
-    (0..tape.len()).map(bar).collect()
+    // Their number is known: they are put where they stay.
+    Ok((0..tape.len()).map(bar).collect())
 }
 
 fn steps_per_volume(kind: VolumeKind, instrument: &Instrument, rules: &FeedRules) -> Option<f64> {

@@ -70,7 +70,7 @@ fn full(
     let rules = BrokerRules { listings: vec![listing], account: setup.account, seed: config.raw.run.seed };
     Ok(FullExecution {
         rules: Arc::new(rules),
-        events: events.into(),
+        events,
         finer,
         outlooks: outlooks.into(),
         rates: rates.into(),
@@ -124,7 +124,7 @@ fn finer_bars(
 ) -> Result<FinerBars, LabError> {
     let begins = |open: &i64| finer.open_time.partition_point(|&time| time < *open);
     let starts: Vec<usize> = tape.open_time.iter().map(begins).chain([finer.len()]).collect();
-    Ok(FinerBars { events: bar_events(finer, listing, &setup.feed)?.into(), starts: starts.into() })
+    Ok(FinerBars { events: bar_events(finer, listing, &setup.feed)?, starts: starts.into() })
 }
 
 /// The same for rules that are no policy: any target at once the equity, without stops.

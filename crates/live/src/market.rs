@@ -107,7 +107,7 @@ impl Market {
         let tail = self.tail.slice(from..self.tail.len());
         let terms = &deployment.terms;
         let none = UnixNanos(0);
-        let event = bar_events(&tail, deployment.listing(), &terms.feed)?.pop().unwrap_or(BarEvent {
+        let event = bar_events(&tail, deployment.listing(), &terms.feed)?.last().copied().unwrap_or(BarEvent {
             open_time: none,
             close_time: none,
             open: 0,

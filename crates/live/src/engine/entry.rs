@@ -85,7 +85,7 @@ impl Engine {
             steps,
             step_value: terms.tickets.step_units * view.price,
         };
-        self.guard.approve(*asked, &position).map(drop).map_err(|shut| format!("limits: {shut}"))
+        self.guard.approve(*asked, &position).map(drop).map_err(|shut| shut.to_string().replace("risk.", "limits."))
     }
 
     pub(super) fn intents(&mut self, ticket: Approved<Ticket>, account: &Snapshot) -> Vec<Intent> {
