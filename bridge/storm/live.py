@@ -19,8 +19,10 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -361,11 +363,21 @@ class Run:
         settled = clear is not None and not self.bridge.get("/health")["open_intents"]
         (self.folder / "told.json").write_text(json.dumps({"told": [], "settled": settled, "status": status}))
         self.kills.update(self.live.proxy.killed)
+        self.held = collections.Counter(held_back(self.folder))
 
     def close(self):
         self.live.close()
         self.bridge.close()
         self.terminal.close()
+
+
+def held_back(folder):
+    """The limit that kept an order back, for every decision of which one did."""
+    with contextlib.closing(sqlite3.connect(folder / "live" / "journal.sqlite")) as db:
+        for body, in db.execute("select body from records"):
+            named = re.search(r"; limits\.(\w+)", json.loads(body).get("decision", {}).get("reason", ""))
+            if named:
+                yield named[1]
 
 
 def judged(seed, promoted, keep):
@@ -397,19 +409,21 @@ def main():
     Run.hours = arguments.hours
     Stormy.without = arguments.without if arguments.without in WITHOUT else None
     Live.without_journal, Proxy.without = arguments.without == "loops-journal", arguments.without
-    met, kills, failed, orders, slow = collections.Counter(), collections.Counter(), 0, [], 0
+    met, kills, held, failed, orders, slow = collections.Counter(), collections.Counter(), collections.Counter(), 0, [], 0
     with tempfile.TemporaryDirectory() as of_policies:
         promoted = {books: Promoted(pathlib.Path(of_policies) / books, books) for books in ["hedging", "netting"]}
         with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
             seeds = range(arguments.seed, arguments.seed + arguments.runs)
             for run, n_orders, said in pool.map(lambda seed: judged(seed, promoted, arguments.keep), seeds):
-                met, kills, slow, orders = met + run.met, kills + run.kills, slow + run.slow, [*orders, n_orders]
+                met, kills, held = met + run.met, kills + run.kills, held + run.held
+                slow, orders = slow + run.slow, [*orders, n_orders]
                 failed += bool(said)
                 if said:
                     print(said, flush=True)
     print(f"{arguments.runs} runs, {sum(orders)} orders in the terminal's books ({min(orders)} or more in each), {failed} runs with findings, {slow} bars undecided in time")
     print("orders met   " + ", ".join(f"{name} {n}" for name, n in sorted(met.items())))
     print("killed       " + ", ".join(f"{name} {n}" for name, n in sorted(kills.items())))
+    print("held back by " + ", ".join(f"{name} {n}" for name, n in sorted(held.items())))
     lacking = [f"{n} times {name}, {least} were wanted" for name, n, least in wanted(orders, met, kills) if n < least]
     if arguments.thorough:
         print("\n".join(lacking) or "nothing was met too rarely")

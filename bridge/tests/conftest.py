@@ -14,7 +14,7 @@ import cambist_terminal
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[1]
-BINARY = os.environ.get("CAMBIST_BINARY", str(ROOT / "target" / "release" / "cambist"))
+BINARY = str(pathlib.Path(os.environ.get("CAMBIST_BINARY", ROOT / "target" / "release" / "cambist")).absolute())
 TOKEN = "a-token-for-tests-and-nothing-else"
 
 _TAPE = """

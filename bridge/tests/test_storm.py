@@ -28,7 +28,7 @@ def test_a_safeguard_that_is_missing_is_found(safeguard, finding):
 
 @pytest.mark.parametrize("safeguard, hours, finding", [
     ("loops-journal", "8", "was decided by nobody"), ("loops-lookup", "8", "the loop was told refused, the bridge says confirmed"),
-    ("fence", "12", "the loop was told refused, the bridge says confirmed")])
+    ("fence", "12", "the loop was told refused, the bridge says confirmed"), ("limits", "24", "of equity exposed")])
 def test_a_safeguard_that_the_loop_is_missing_is_found(safeguard, hours, finding):
     said = storm("--runs", "2", "--jobs", "2", "--seed", "1", "--hours", hours, "--without", safeguard, script=LIVE)
     assert said.returncode == 1 and finding in said.stdout, said.stdout + said.stderr

@@ -35,6 +35,10 @@ pub struct Faults {
     pub reset_before: f64,
     /// The line is cut, and it was done.
     pub reset_after: f64,
+    /// The terminal restarts, and nothing was done: every line is cut, and for a spell it has no server and its histories lag.
+    pub restart_before: f64,
+    /// The same, and it was done.
+    pub restart_after: f64,
     /// Retcode 10031, and nothing was done.
     pub lost_before: f64,
     /// Retcode 10031, and it was done.
@@ -73,6 +77,8 @@ impl Default for Faults {
             none_after: 0.0,
             reset_before: 0.0,
             reset_after: 0.0,
+            restart_before: 0.0,
+            restart_after: 0.0,
             lost_before: 0.0,
             lost_after: 0.0,
             anothers: 0.0,
@@ -96,6 +102,7 @@ enum Met {
     Code { code: Code, done: bool },
     NoResult { done: bool },
     Reset { done: bool },
+    Restart { done: bool },
     Anothers,
     Partial,
 }
@@ -110,7 +117,7 @@ pub enum Reply {
 }
 
 impl Faults {
-    fn of_orders(&self) -> [(&'static str, f64, Met); 12] {
+    fn of_orders(&self) -> [(&'static str, f64, Met); 14] {
         let code = |code, done| Met::Code { code, done };
         [
             ("delay", self.delay, Met::Delay),
@@ -120,6 +127,8 @@ impl Faults {
             ("none_after", self.none_after, Met::NoResult { done: true }),
             ("reset_before", self.reset_before, Met::Reset { done: false }),
             ("reset_after", self.reset_after, Met::Reset { done: true }),
+            ("restart_before", self.restart_before, Met::Restart { done: false }),
+            ("restart_after", self.restart_after, Met::Restart { done: true }),
             ("lost_before", self.lost_before, code(retcode::CONNECTION, false)),
             ("lost_after", self.lost_after, code(retcode::CONNECTION, true)),
             ("requote", self.requote, code(retcode::REQUOTE, false)),
@@ -159,6 +168,8 @@ pub struct Weather {
     last_tick: Option<Value>,
     /// How many orders met what.
     met: BTreeMap<&'static str, u64>,
+    /// How often the terminal has restarted.
+    restarts: u64,
 }
 
 const SPELLS: [&str; 4] = ["stale_ticks", "history_lag", "clock_jump", "disconnected"];
@@ -172,19 +183,31 @@ impl Weather {
     #[must_use]
     pub fn new(faults: Faults) -> Self {
         let stream = Stream::new(faults.seed, Purpose::Broker, 1);
-        Self { faults, stream, spells: [0; 4], last_result: None, last_tick: None, met: BTreeMap::new() }
+        let met = BTreeMap::new();
+        Self { faults, stream, spells: [0; 4], last_result: None, last_tick: None, met, restarts: 0 }
+    }
+
+    /// How often the terminal has restarted: lines from before are cut, but for what [`Weather::is_simulators`].
+    #[must_use]
+    pub fn restarts(&self) -> u64 {
+        self.restarts
+    }
+
+    /// Whether `call` is of whoever simulates, not of the package: it meets no faults.
+    #[must_use]
+    pub fn is_simulators(call: &str) -> bool {
+        matches!(call, "advance" | "standing" | "weather")
     }
 
     /// Answers `line`, in this weather. `{"call": "weather"}` is told how many orders met which fault.
     pub fn call(&mut self, terminal: &mut Terminal, line: &str) -> Reply {
         let asked: Value = serde_json::from_str(line).unwrap_or_default();
         let name = asked["call"].as_str().unwrap_or_default().to_owned();
-        // Time is told by whoever simulates, not by the line that has faults.
-        if matches!(name.as_str(), "advance" | "standing" | "last_error") {
-            return Reply::Say(call(terminal, line), Duration::ZERO);
-        }
         if name == "weather" {
             return Reply::Say(json!({ "ok": self.met }), Duration::ZERO);
+        }
+        if Self::is_simulators(&name) || name == "last_error" {
+            return Reply::Say(call(terminal, line), Duration::ZERO);
         }
         self.pass();
         if name == "order_send" {
@@ -246,6 +269,13 @@ impl Weather {
             }
             Some(Met::Reset { done: wanted }) => {
                 done(terminal, wanted);
+                Reply::HangUp
+            }
+            Some(Met::Restart { done: wanted }) => {
+                done(terminal, wanted);
+                self.restarts += 1;
+                (self.last_result, self.last_tick) = (None, None);
+                (self.spells[LAG], self.spells[AWAY]) = (self.faults.spell, self.faults.spell);
                 Reply::HangUp
             }
             Some(Met::Anothers) => {

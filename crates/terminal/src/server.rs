@@ -116,6 +116,8 @@ fn converse(
     let mut reader = BufReader::new(stream);
     let mut line = Vec::new();
     let mut writer = stream;
+    // Restarts before this line's first call.
+    let mut begun = None;
     while !stop() {
         let room = LONGEST.saturating_sub(line.len() as u64);
         match std::io::Read::take(&mut reader, room).read_until(b'\n', &mut line) {
@@ -131,6 +133,10 @@ fn converse(
                 let reply = {
                     let mut guard = terminal.lock().unwrap_or_else(PoisonError::into_inner);
                     let (terminal, weather) = &mut *guard;
+                    let restarts = weather.restarts();
+                    if *begun.get_or_insert(restarts) != restarts && !Weather::is_simulators(&name) {
+                        return Ok(());
+                    }
                     let passed = pace.map_or(Ok(()), |pace| terminal.drift(pace.now()));
                     match (passed, pace) {
                         (Err(error), _) => {

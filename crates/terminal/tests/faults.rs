@@ -23,7 +23,7 @@ fn an_order_is_there_or_not_as_the_fault_says() {
         set(&mut faults);
         faults
     };
-    let cases: [(&str, Faults, usize, Option<i64>); 12] = [
+    let cases: [(&str, Faults, usize, Option<i64>); 14] = [
         ("nothing", Faults::default(), 1, Some(10009)),
         ("delay", of(&|f| (f.delay, f.delay_ms) = (1.0, 7)), 1, Some(10009)),
         ("timeout_before", of(&|f| f.timeout_before = 1.0), 0, Some(10012)),
@@ -32,6 +32,8 @@ fn an_order_is_there_or_not_as_the_fault_says() {
         ("none_after", of(&|f| f.none_after = 1.0), 1, None),
         ("reset_before", of(&|f| f.reset_before = 1.0), 0, None),
         ("reset_after", of(&|f| f.reset_after = 1.0), 1, None),
+        ("restart_before", of(&|f| f.restart_before = 1.0), 0, None),
+        ("restart_after", of(&|f| f.restart_after = 1.0), 1, None),
         ("lost_before", of(&|f| f.lost_before = 1.0), 0, Some(10031)),
         ("lost_after", of(&|f| f.lost_after = 1.0), 1, Some(10031)),
         ("requote", of(&|f| f.requote = 1.0), 0, Some(10004)),
