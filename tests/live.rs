@@ -222,6 +222,7 @@ fn a_killed_loop_goes_on_as_if_it_had_not_been() {
         child.wait().unwrap();
         kills += 1;
         cuts += cut_anywhere(&folder.path().join("live"));
+        flipped_anywhere(&folder.path().join("live"), kills);
     }
     assert!(begin().wait().unwrap().success());
     assert!(cuts > 0, "no journal was cut");
@@ -280,24 +281,78 @@ fn a_journal_that_was_touched_is_named() {
     assert_eq!(whole.differences, []);
 }
 
-/// Cuts what is not yet in the database's file, as a crash of the machine may, at many places: what is left is a journal, whole records
-/// long. How often it was cut.
+/// Header of the write-ahead log, and of each of its frames; a page.
+const WAL: (u64, u64, u64) = (32, 24, 4096);
+
+/// Cuts what is not yet in the database's file at the end of every frame, and a byte to either side, as a crash of the machine may that loses
+/// what was not durable: what is left is a journal, whole records long. What was durable, as its head remembers, is missed. How often
+/// it was cut.
 fn cut_anywhere(state: &Path) -> usize {
     let Ok(wal) = std::fs::metadata(state.join("journal.sqlite-wal")) else { return 0 };
-    let places: Vec<u64> = (0..12).map(|k| wal.len() * k / 12 + k).collect();
-    for place in &places {
-        let copy = tempfile::tempdir().unwrap();
+    let (header, of_frame, page) = WAL;
+    let frames = wal.len().saturating_sub(header) / (of_frame + page);
+    let whole = records(state).unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let (log, head) = (copy.path().join("journal.sqlite-wal"), copy.path().join("journal.head"));
+    let mut left = i64::MAX;
+    let ends = (0..=frames).rev().map(|frame| header + frame * (of_frame + page));
+    for place in ends.flat_map(|end| [end + 1, end, end.saturating_sub(1)]).filter(|end| *end < wal.len()) {
         copied(state, copy.path());
-        std::fs::remove_file(copy.path().join("journal.sqlite-shm")).unwrap_or(());
-        let wal = std::fs::File::options().write(true).open(copy.path().join("journal.sqlite-wal")).unwrap();
-        wal.set_len(*place).unwrap();
-        match replay(copy.path(), None) {
-            Ok(found) => assert_eq!(found.differences, []),
-            // Nothing had been begun yet.
-            Err(error) => assert!(*place < 40_000, "cut at {place}: {error}"),
+        std::fs::File::options().write(true).open(&log).unwrap().set_len(place).unwrap();
+        let said = records(copy.path());
+        std::fs::remove_file(&head).unwrap();
+        let kept = records(copy.path()).unwrap();
+        assert!(
+            kept <= left && kept <= whole,
+            "cut at {place}: {kept} records, {left} were there when less was cut"
+        );
+        left = kept;
+        match said {
+            Ok(n) => assert!(n == whole && kept == whole, "cut at {place}: {n} of {whole}"),
+            Err(LiveError::Damaged { seq, .. }) => assert_eq!(seq, kept + 1, "cut at {place}"),
+            Err(error) => panic!("cut at {place}: {error}"),
         }
     }
-    places.len()
+    frames as usize
+}
+
+/// Flips a bit of bytes all over what is in the files, one at a time: it is found, and its record named, or it was of a byte that holds nothing.
+fn flipped_anywhere(state: &Path, seed: u64) {
+    let whole = records(state).unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let mut found = 0;
+    for name in ["journal.sqlite", "journal.sqlite-wal", "journal.head"] {
+        copied(state, copy.path());
+        let Ok(bytes) = std::fs::read(state.join(name)) else { continue };
+        for k in 0..24 {
+            let place = (k * 7919 + seed * 104_729 + 13) as usize % bytes.len().max(1);
+            let mut other = bytes.clone();
+            let Some(byte) = other.get_mut(place) else { continue };
+            *byte ^= 0x10;
+            std::fs::write(copy.path().join(name), other).unwrap();
+            match records(copy.path()) {
+                Ok(n) => assert_eq!(n, whole, "byte {place} of {name}: records are lost, and nobody says so"),
+                Err(error) => {
+                    assert!(error.to_string().contains("journal."), "byte {place} of {name}: {error}");
+                    found += 1;
+                }
+            }
+        }
+    }
+    assert!(found > 12, "{found} flips were found");
+}
+
+/// Records of the journal in `state`, verified in a copy: whoever opens a log takes it into the database's file.
+fn records(state: &Path) -> Result<i64, LiveError> {
+    let copy = tempfile::tempdir().unwrap();
+    copied(state, copy.path());
+    let _ = std::fs::remove_file(copy.path().join("journal.sqlite-shm"));
+    let mut n = 0;
+    Journal::read(copy.path(), |kept| {
+        n = kept.seq;
+        Ok(())
+    })?;
+    Ok(n)
 }
 
 fn copied(from: &Path, to: &Path) {

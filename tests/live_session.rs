@@ -22,6 +22,8 @@ const HOUR: i64 = 3_600_000_000_000;
 const BEGUN: i64 = 1_678_406_400_000_000_000;
 const TICK: f64 = 0.01;
 const STEP: f64 = 0.01;
+/// Ticket of a position that cannot be closed.
+const FROZEN: u64 = 3;
 
 /// Time that passes when a test says so.
 #[derive(Default)]
@@ -59,6 +61,12 @@ struct World {
     answers: Answers,
     /// Positions are not shown.
     hides: bool,
+    /// There is another position, older, that cannot be closed.
+    frozen: bool,
+    /// Bars cannot be had.
+    away: bool,
+    /// Times that somebody began to trade, less those that he ended.
+    begun: i64,
     balance: f64,
     steps: i64,
     entry: f64,
@@ -136,6 +144,9 @@ impl Script {
 impl Feed for Script {
     fn history(&mut self, count: usize) -> Result<Vec<Bar>, LiveError> {
         let world = self.world();
+        if world.away {
+            return Err(LiveError::Broker("no bars today".to_owned()));
+        }
         Ok(world.bars[world.n_closed.saturating_sub(count)..world.n_closed].to_vec())
     }
 
@@ -159,12 +170,13 @@ impl Broker for Script {
         let world = self.world();
         let shown = !world.hides && world.steps != 0;
         let held = shown.then(|| Holding::told(7, world.steps, world.entry, [world.stop, None], 0.0));
+        let older = world.frozen.then(|| Holding::told(FROZEN, 1, 50.0, [None, None], 0.0));
         let price = world.price();
         Ok(Snapshot {
             at: world.now(),
             broker_time: world.now(),
             balance: world.balance,
-            holdings: held.into_iter().collect(),
+            holdings: older.into_iter().chain(held).collect(),
             mark: None,
             rate: 1.0,
             quote: [price, price + 3.0],
@@ -178,6 +190,9 @@ impl Broker for Script {
         let mut world = self.world();
         world.calls.push("send");
         world.sent.push(intent.clone());
+        if intent.closes == Some(FROZEN) {
+            return Ok(Outcome::Refused { retcode: Some(10_029), reason: "frozen".to_owned() });
+        }
         Ok(match world.answers {
             Answers::Fills | Answers::StripsStops => world.fill(intent),
             Answers::Refuses => Outcome::Refused { retcode: Some(10_006), reason: "not today".to_owned() },
@@ -195,6 +210,7 @@ impl Broker for Script {
     }
 
     fn begin(&mut self) -> Result<(), LiveError> {
+        self.world().begun += 1;
         Ok(())
     }
 
@@ -204,6 +220,7 @@ impl Broker for Script {
     }
 
     fn end(&mut self) -> Result<(), LiveError> {
+        self.world().begun -= 1;
         Ok(())
     }
 
@@ -223,6 +240,11 @@ struct Stage {
 
 impl Stage {
     fn open(rules: Rules) -> Self {
+        Self::try_open(rules, |_| ()).unwrap()
+    }
+
+    /// Opens a loop in a world that is as `so` makes it; if it does not begin, how often somebody is left who trades.
+    fn try_open(rules: Rules, so: impl FnOnce(&mut World)) -> Result<Self, (LiveError, i64)> {
         let folder = tempfile::tempdir().unwrap();
         let run = support::trader(folder.path(), "netting", &[]);
         let (mut stream, mut price) = (Stream::new(1, Purpose::Synthesis, 0), 57.0f64);
@@ -243,6 +265,9 @@ impl Stage {
         let script = Script(Arc::new(Mutex::new(World {
             answers: Answers::Fills,
             hides: false,
+            frozen: false,
+            away: false,
+            begun: 0,
             balance: 10_000.0,
             steps: 0,
             entry: 0.0,
@@ -254,17 +279,31 @@ impl Stage {
             calls: Vec::new(),
             sent: Vec::new(),
         })));
+        so(&mut script.world());
         let clock = Arc::new(Still::default());
         let running: Arc<dyn Clock> = clock.clone();
         let deployment = Arc::new(Deployment::load(&run).unwrap());
         let state = folder.path().join("live");
         std::fs::create_dir_all(&state).unwrap();
-        let shared =
-            Shared::new(Arc::clone(&deployment), Alerts::new(None, Arc::clone(&running)), state.clone());
+        let shared = Shared::new(
+            Arc::clone(&deployment),
+            Alerts::new(None, Arc::clone(&running), state.clone()),
+            state.clone(),
+        );
         let settings = Settings { folder: state, mode: "paper", rules, dead_man: None, shadow: None };
-        let session =
-            Session::open(settings, deployment, script.clone(), Arc::clone(&shared), running).unwrap();
-        Self { session, script, shared, clock, folder }
+        let session = Session::open(settings, deployment, script.clone(), Arc::clone(&shared), running)
+            .map_err(|error| (error, script.world().begun))?;
+        Ok(Self { session, script, shared, clock, folder })
+    }
+
+    /// What the loop says to a command.
+    fn ask(&mut self, command: Command) -> Result<(), String> {
+        let (answer, answered) = std::sync::mpsc::sync_channel(1);
+        let (by, why) = ("a test".to_owned(), "because".to_owned());
+        let asked = cambist_live::Asked { command, by, why, given_up: Arc::default(), answer };
+        self.shared.post(asked).unwrap();
+        self.turn();
+        answered.recv().unwrap()
     }
 
     fn turn(&mut self) {
@@ -368,6 +407,82 @@ fn closing_that_is_refused_is_tried_ever_more_rarely_and_never_given_up() {
     stage.seconds(31);
     assert_eq!(stage.script.world().steps, 0);
     stage.replays();
+}
+
+#[test]
+fn a_position_that_cannot_be_closed_keeps_no_other_open() {
+    let mut stage = Stage::open(Rules::default());
+    stage.enter();
+    stage.script.world().frozen = true;
+    stage.kill("enough");
+    stage.seconds(1);
+    let world = stage.script.world();
+    let last: Vec<Option<u64>> = world.sent.iter().rev().take(2).map(|intent| intent.closes).collect();
+    assert_eq!((last, world.steps), (vec![Some(7), Some(FROZEN)], 0));
+    drop(world);
+    stage.replays();
+}
+
+#[test]
+fn who_cannot_begin_leaves_nobody_waiting() {
+    let (error, trading) = Stage::try_open(Rules::default(), |world| world.away = true).err().unwrap();
+    assert!(error.to_string().contains("no bars today") && trading == 0, "{error}, {trading} trade");
+    let mut stage = Stage::open(Rules::default());
+    assert_eq!(stage.script.world().begun, 1);
+    stage.session.end();
+    assert_eq!(stage.script.world().begun, 0);
+}
+
+#[test]
+fn nobody_resumes_while_the_file_that_killed_is_there() {
+    let mut stage = Stage::open(Rules::default());
+    stage.kill("enough");
+    let said = stage.ask(Command::Resume).unwrap_err();
+    assert!(said.contains("the file KILL is in") && said.contains("remove it first"), "{said}");
+    std::fs::remove_file(stage.folder.path().join("live/KILL")).unwrap();
+    stage.ask(Command::Resume).unwrap();
+    assert_eq!(stage.session.engine().standing().mode, Mode::Running);
+    stage.replays();
+}
+
+#[test]
+fn money_whose_deal_is_told_late_is_neither_profit_nor_ruin() {
+    let limits = Rules { daily_loss: Some(0.05), drawdown: Some(0.05), ..Rules::default() };
+    for amount in [5000.0, -9300.0] {
+        let mut stage = Stage::open(limits);
+        stage.enter();
+        // The balance shows it at one look, its deal at the next.
+        stage.script.world().balance += amount;
+        let decision = stage.bar();
+        assert!(decision.intents.iter().all(|intent| intent.reduces), "{decision:?}");
+        {
+            let mut world = stage.script.world();
+            world.balance -= amount;
+            world.book(2, 0, 0, amount, "");
+        }
+        let opens = (0..12).any(|_| stage.bar().intents.iter().any(|intent| !intent.reduces));
+        assert!(opens, "after {amount}: {:?}", stage.shared.decisions(12));
+        assert_eq!(stage.session.engine().standing().mode, Mode::Running);
+        stage.replays();
+    }
+}
+
+#[test]
+fn fills_are_told_whoever_asked_for_them() {
+    let mut stage = Stage::open(Rules::default());
+    stage.enter();
+    stage.kill("enough");
+    let told = stage.shared.fills(10);
+    let [closed, opened] = &told[..2] else { panic!("{told:?}") };
+    assert!(closed.decision.is_none() && opened.decision.is_some(), "{told:?}");
+    assert_eq!(closed.steps.signum(), -opened.steps.signum());
+    for fill in &told {
+        // The script fills at its bid; training reckons with a slippage of one tick.
+        let asked = if fill.steps > 0 { 3.0 } else { 0.0 };
+        assert!((fill.slippage_ticks + asked).abs() < 1e-6, "{fill:?}");
+        let expected = fill.steps.signum() as f64 * TICK;
+        assert!((fill.expected - fill.arrival - expected).abs() < 1e-9, "{fill:?}");
+    }
 }
 
 #[test]

@@ -42,7 +42,7 @@ class Bridge:
     def __init__(self, config: Config):
         self.config = config
         self.clock = SimulatedClock() if config.simulated else SystemClock()
-        place = os.environ.get("CAMBIST_TERMINAL", "simulated") if config.simulated else config.server or ""
+        place = os.environ.get("CAMBIST_TERMINAL", "simulated") if config.simulated else ""
         self.journal = Journal(config.journal, config.login, place)
         self.terminal = Terminal(config, self.clock)
         self.watch = watch.Watch(config, self.terminal, self.journal)

@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import sqlite3
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,11 +69,11 @@ class Journal:
     """The journal of `account`, which one bridge at a time may write."""
 
     def __init__(self, path: Path, account: int, place: str):
-        """`place` is where the account is: of two bridges of one machine to the same place the second does not begin, whatever
-        their journals."""
+        """Of two bridges of one machine to the same account the second does not begin, whatever their journals and configs. Accounts are known by
+        their numbers, which another broker may give too; of simulated ones `place` says which it is."""
         self._locks = [_lock(path.with_name(path.name + ".lock"), f"another bridge writes {path}")]
         mark = hashlib.sha256(f"{account} {place}".encode()).hexdigest()[:16]
-        beside = Path(tempfile.gettempdir()) / f"cambist-bridge-{mark}.lock"
+        beside = _shared_folder() / f"cambist-bridge-{mark}.lock"
         try:
             self._locks.append(_lock(beside, f"another bridge trades account {account}"))
         except JournalError:
@@ -166,12 +165,17 @@ class Journal:
             self._db.execute("insert or replace into meta values (?, ?)", (key, value))
 
 
+def _shared_folder() -> Path:
+    """Where every user of this machine looks: not the user's own folder of temporary files."""
+    return Path(os.environ["PROGRAMDATA"]) if os.name == "nt" else Path("/tmp")
+
+
 def _lock(path: Path, held: str) -> int:
     """A lock that dies with the process."""
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise JournalError(f"cannot write {path}: {error.strerror}") from error
+        raise JournalError(f"cannot write {path}: {error.strerror}; it belongs to whoever runs a bridge, remove it if nobody does") from error
     try:
         if os.name == "nt":
             import msvcrt

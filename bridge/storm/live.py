@@ -37,8 +37,10 @@ from conftest import BINARY, TOKEN, Bridge, Terminal, _free_port  # noqa: E402
 from limits import LIMITS  # noqa: E402
 from storm import FAULTS, WINDOWS, Stormy, enough  # noqa: E402
 
-# What a thorough storm must have seen: orders in a run, orders that met each fault, kills in each window.
-THOROUGH = 20, 100, 50
+# What a thorough storm must have seen: orders in a run, orders that met each fault, kills in each window, orders held back by each limit.
+THOROUGH = 20, 100, 50, 50
+# A policy that decides every hour wants no second order in one; that none is doubled is seen all the same.
+UNREACHED = {"orders_per_hour"}
 PHRASE = "a phrase for storms and nothing else"
 # In the last the order is still on its way when the loop is killed, and comes in seconds later.
 LIVE_WINDOWS = ["before_journal", "journal_to_send", "send_to_answer", "answer_to_record", "late"]
@@ -61,7 +63,6 @@ domain = { float = { low = 1e-5, high = 1e-3, log = true } }
 CONFIG = """
 [limits]
 {limits}
-stop_grace = 60.0
 
 [bridge]
 url = "http://127.0.0.1:{port}"
@@ -226,6 +227,13 @@ class Proxy:
         self.server.server_close()
 
 
+def config_of(port, token, **more):
+    """What an operator writes down of a loop whose bridge listens at `port`, with the storm's limits and `more`; None leaves one out."""
+    limits = {"stop_grace": 60.0} | ({} if Proxy.without == "limits" else LIMITS) | more
+    lines = [f"{name} = {value:.6f}" if isinstance(value, float) else f"{name} = {value}" for name, value in limits.items() if value is not None]
+    return CONFIG.format(limits="\n".join(lines), port=port, token=token)
+
+
 class Live:
     """`cambist serve --live`."""
 
@@ -237,10 +245,7 @@ class Live:
         (folder / "bridge-token").write_text(TOKEN + "\n")
         (folder / "api-token").write_text(TOKEN + "\n")
         self.proxy = Proxy(bridge, self.kill)
-        limits = {} if Proxy.without == "limits" else LIMITS
-        limits = "\n".join(f"{name} = {value:.6f}" if isinstance(value, float) else f"{name} = {value}" for name, value in limits.items())
-        text = CONFIG.format(limits=limits, port=self.proxy.server.server_port, token=folder / "bridge-token")
-        (folder / "live.toml").write_text(text)
+        (folder / "live.toml").write_text(config_of(self.proxy.server.server_port, folder / "bridge-token"))
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=5, headers={"Authorization": f"Bearer {TOKEN}"})
 
     def begin(self):
@@ -250,7 +255,7 @@ class Live:
             str(self.folder / "api-token"), "--runs-dir", str(self.promoted.folder / "runs"), "--quiet"]
         self.begun += 1
         if self.without_journal:
-            for path in (self.folder / "live").glob("journal.sqlite*"):
+            for path in (self.folder / "live").glob("journal.[sh]*"):
                 path.unlink()
         with (self.folder / "live.log").open("a") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -424,20 +429,21 @@ def main():
     print("orders met   " + ", ".join(f"{name} {n}" for name, n in sorted(met.items())))
     print("killed       " + ", ".join(f"{name} {n}" for name, n in sorted(kills.items())))
     print("held back by " + ", ".join(f"{name} {n}" for name, n in sorted(held.items())))
-    lacking = [f"{n} times {name}, {least} were wanted" for name, n, least in wanted(orders, met, kills) if n < least]
+    lacking = [f"{n} times {name}, {least} were wanted" for name, n, least in wanted(orders, met, kills, held) if n < least]
     if arguments.thorough:
         print("\n".join(lacking) or "nothing was met too rarely")
     return 1 if failed or (arguments.thorough and lacking) else 0
 
 
-def wanted(orders, met, kills):
+def wanted(orders, met, kills, held):
     """What a thorough storm counts: name, how often, how often at least."""
-    per_run, per_fault, per_window = THOROUGH
+    per_run, per_fault, per_window, per_limit = THOROUGH
     yield "orders in a run", min(orders), per_run
     faults = [line.split(" = ")[0] for line in FAULTS.splitlines() if "{" in line and "seed" not in line]
     yield from ((name, met[name], per_fault) for name in faults)
     windows = [f"bridge {name}" for name in WINDOWS] + [f"live {name}" for name in LIVE_WINDOWS]
     yield from ((f"killed: {name}", kills[name], per_window) for name in windows)
+    yield from ((f"held back by {name}", held[name], per_limit) for name in LIMITS if name not in UNREACHED)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from conftest import BINARY, TOKEN
 
 sys.path[:0] = [str(pathlib.Path(__file__).parents[1] / "storm")]
 
-from live import LIMITS, Live, Promoted  # noqa: E402
+from live import Live, Promoted, config_of  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +22,9 @@ def promoted(tmp_path_factory):
     return Promoted(tmp_path_factory.mktemp("policies") / "netting", "netting")
 
 
-def config(folder, bridge, limits=LIMITS):
+def config(folder, bridge, **limits):
     (folder / "bridge-token").write_text(TOKEN + "\n")
-    (folder / "live.toml").write_text(limits.format(port=bridge.port, token=folder / "bridge-token"))
+    (folder / "live.toml").write_text(config_of(bridge.port, folder / "bridge-token", **limits))
     return str(folder / "live.toml")
 
 
@@ -55,7 +55,7 @@ def test_live_needs_a_promotion_a_stop_grace_and_its_own_account(make, promoted,
     assert said.returncode == 1 and "whom nobody here trusts" in said.stderr, said.stderr
     said = cambist(promoted.folder, *serve, "--account", 2, "--trust", promoted.key)
     assert said.returncode == 1 and "account 2, here it is 1" in said.stderr, said.stderr
-    config(tmp_path, bridge, LIMITS.replace("stop_grace = 60.0\n", ""))
+    config(tmp_path, bridge, stop_grace=None)
     said = cambist(promoted.folder, *serve, "--account", 1, "--trust", promoted.key)
     assert said.returncode == 1 and "write limits.stop_grace" in said.stderr, said.stderr
     assert not (tmp_path / "live" / "journal.sqlite").exists()

@@ -28,7 +28,8 @@ pub(crate) fn run(command: &LiveCommand, machine: &MachineArgs) -> anyhow::Resul
             let artefact = std::path::absolute(artefact)?;
             confirm("/swap", confirmed, json!({ "artefact": artefact }))
         }
-        LiveCommand::Limit { name, value, confirmed } => {
+        LiveCommand::Heartbeat { at } => done(operator(at)?.ask("/heartbeat", Some(json!({})))?),
+        LiveCommand::Limit { name, value, none: _, confirmed } => {
             confirm("/limit", confirmed, json!({ "name": name, "value": value }))
         }
         LiveCommand::Reconcile { adopt, totp, at } => {
@@ -144,7 +145,7 @@ fn short(text: &str) -> String {
 
 fn operator(at: &LoopArgs) -> anyhow::Result<Operator> {
     let path = at.token_file.clone().unwrap_or_else(|| at.state.join("token"));
-    Ok(Operator { url: at.url.clone(), token: secret_of(&path)? })
+    Ok(Operator::new(&at.url, secret_of(&path)?)?)
 }
 
 fn done(_: Value) -> anyhow::Result<()> {

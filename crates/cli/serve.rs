@@ -12,14 +12,17 @@ use cambist_lab::Promotions;
 use cambist_lab::live::{Pace, Paper, PaperRequest};
 use cambist_lab::signing::PublicKey;
 use cambist_live::api::{self, MayTrade, Secrets, secret_of};
+use cambist_live::words::Command;
 use cambist_live::{
-    Alerts, Deployment, LiveConfig, LiveError, Mt5, Seat, Session, Settings, Shared, Venue, artefacts,
-    preflight,
+    Alerts, Asked, Deployment, LiveConfig, LiveError, Mode, Mt5, Seat, Session, Settings, Shared, Venue,
+    artefacts, preflight,
 };
 
 use crate::args::{MachineArgs, ServeArgs};
 use crate::{output, progress};
 
+/// How often is looked whether what decides may still trade: promotions expire, and are revoked.
+const VERIFY: Duration = Duration::from_secs(60);
 /// What trades where nothing else is named.
 const REFERENCE: &str = "checkpoints/btc-minutes";
 
@@ -43,8 +46,11 @@ pub(crate) fn run(args: &ServeArgs, machine: &MachineArgs) -> anyhow::Result<()>
         shadow: args.shadow.clone(),
     };
     let webhook = config.webhook().map_err(anyhow::Error::msg)?;
-    let shared =
-        Shared::new(Arc::clone(&deployment), Alerts::new(webhook, Arc::clone(&clock)), args.state.clone());
+    let shared = Shared::new(
+        Arc::clone(&deployment),
+        Alerts::new(webhook, Arc::clone(&clock), args.state.clone()),
+        args.state.clone(),
+    );
     if args.live {
         let bridge = config.bridge.context("--live needs the section [bridge] in --config")?;
         let mut client = bridge.client(Arc::clone(&clock))?;
@@ -111,11 +117,11 @@ fn ready(deployment: &Deployment, client: &mut Client, symbol: &str) -> anyhow::
 /// Whether an artefact may trade here: on paper any, live one with a promotion that holds.
 fn may_trade(args: &ServeArgs, machine: &MachineArgs, clock: &Arc<dyn Clock>) -> anyhow::Result<MayTrade> {
     if !args.live {
-        return Ok(Box::new(|_| Ok(())));
+        return Ok(Arc::new(|_| Ok(())));
     }
     let trusted = args.trust.iter().map(|key| PublicKey::parse(key)).collect::<Result<Vec<_>, _>>()?;
     let (promotions, clock) = (Promotions::of(&machine.runs_dir), Arc::clone(clock));
-    Ok(Box::new(move |hash| {
+    Ok(Arc::new(move |hash| {
         let said = |error: LiveError| error.to_string();
         let read = || -> Result<_, LiveError> { Ok((promotions.list()?, promotions.revocations()?)) };
         let (signed, revoked) = read().map_err(said)?;
@@ -143,11 +149,16 @@ fn turn<V: Venue>(
         }
     };
     let mode = settings.mode;
-    let mut session = Session::open(settings, deployment, venue, Arc::clone(&shared), Arc::clone(&clock))?;
+    // Whatever may be wrong with these is found before anybody else is kept from trading.
+    let socket = api::bind(&args.listen)?;
     let token = token(args)?;
     let totp = args.totp_file.as_deref().map(secret_of).transpose()?;
-    let secrets = Secrets::new(&token, totp.as_deref(), args.state.join("totp.used"), may_trade)?;
-    let server = api::serve(Arc::clone(&shared), secrets, clock, &args.listen)?;
+    let used = args.state.join("totp.used");
+    let secrets = Secrets::new(&token, totp.as_deref(), used, Arc::clone(&may_trade))?;
+    let mut session = Session::open(settings, deployment, venue, Arc::clone(&shared), Arc::clone(&clock))?;
+    let server = api::serve(Arc::clone(&shared), secrets, Arc::clone(&clock), socket)
+        .inspect_err(|_| session.end())?;
+    let mut verified = clock.elapsed();
     let stop = progress::interruption("stopping after this bar: again to stop at once")?;
     let opened = session.engine().opened();
     say(format!(
@@ -171,6 +182,14 @@ fn turn<V: Venue>(
             }
         }
         said = session.engine().close().0;
+        if clock.elapsed().saturating_sub(verified) >= VERIFY {
+            verified = clock.elapsed();
+            let engine = session.engine();
+            if let (Mode::Running, Err(why)) = (&engine.standing().mode, may_trade(&engine.deployment().hash))
+            {
+                pause(&shared, why)?;
+            }
+        }
         if !more {
             break;
         }
@@ -182,6 +201,14 @@ fn turn<V: Venue>(
         status.close, status.equity, status.balance, status.lots
     ));
     Ok(())
+}
+
+/// Lets the loop open nothing more, at its next turn.
+fn pause(shared: &Shared, why: String) -> anyhow::Result<()> {
+    let (answer, _) = std::sync::mpsc::sync_channel(1);
+    let by = "the promotion".to_owned();
+    let asked = Asked { command: Command::Pause, by, why, given_up: Arc::default(), answer };
+    shared.post(asked).map_err(anyhow::Error::msg)
 }
 
 fn token_path(args: &ServeArgs) -> std::path::PathBuf {

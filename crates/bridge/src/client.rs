@@ -158,6 +158,15 @@ fn deepest(error: &reqwest::Error) -> String {
     inner.to_string()
 }
 
+/// Whether what is sent to `url` is read by nobody on the way: it is on this machine, or speaks TLS; and whether it holds no password itself.
+#[must_use]
+pub fn keeps_secrets(url: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(url) else { return false };
+    let is_here = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
+    let is_plain = url.username().is_empty() && url.password().is_none();
+    is_plain && (url.scheme() == "https" || (url.scheme() == "http" && is_here))
+}
+
 impl Client {
     /// A client by `settings`.
     ///
@@ -165,10 +174,8 @@ impl Client {
     /// When no client can be made of them.
     pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, BridgeError> {
         let failed = |reason: String| BridgeError::Settings { url: settings.url.clone(), reason };
-        let url = reqwest::Url::parse(&settings.url).map_err(|error| failed(error.to_string()))?;
-        let is_here = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
-        let is_plain = url.username().is_empty() && url.password().is_none();
-        if !is_plain || !(url.scheme() == "https" || (url.scheme() == "http" && is_here)) {
+        reqwest::Url::parse(&settings.url).map_err(|error| failed(error.to_string()))?;
+        if !keeps_secrets(&settings.url) {
             return Err(failed(
                 "write http://127.0.0.1:8228, or https for another machine: the token would travel in the open".to_owned(),
             ));

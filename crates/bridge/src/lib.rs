@@ -12,7 +12,7 @@ mod id;
 mod words;
 
 pub use breaker::Breaker;
-pub use client::{BridgeError, Client, Settings};
+pub use client::{BridgeError, Client, Settings, keeps_secrets};
 pub use id::OrderId;
 pub use words::{
     Account, Action, BarRecord, DealRecord, Fill, Health, Lease, Nonsense, Order, OrderRecord, Outcome,

@@ -295,6 +295,8 @@ pub struct SymbolRecord {
     pub swap_mode: u32,
     pub swap_long: f64,
     pub swap_short: f64,
+    pub currency_base: String,
+    pub currency_profit: String,
     pub bid: f64,
     pub ask: f64,
 }

@@ -104,6 +104,11 @@ pub(crate) enum LiveCommand {
     Kill(WhyArgs),
     /// Go on, after a pause or a kill.
     Resume(ConfirmedArgs),
+    /// Say that somebody is there: without it the dead-man's switch (`operator.silence_s`) kills the loop.
+    Heartbeat {
+        #[command(flatten)]
+        at: LoopArgs,
+    },
     /// Take the broker's books over as they are, after a look at what differs.
     Reconcile {
         /// Why.
@@ -128,9 +133,12 @@ pub(crate) enum LiveCommand {
     Limit {
         /// Which, as `status` and the API name them.
         name: String,
-        /// From now on; none for no limit.
-        #[arg(long)]
+        /// From now on.
+        #[arg(long, required_unless_present = "none", conflicts_with = "none")]
         value: Option<f64>,
+        /// From now on there is none.
+        #[arg(long)]
+        none: bool,
         #[command(flatten)]
         confirmed: ConfirmedArgs,
     },

@@ -46,6 +46,8 @@ pub struct Moment<'a> {
     pub outlook: Outlook,
     /// Lot steps held, with what is under way: it would be ordered twice otherwise.
     pub expected: i64,
+    /// Whether the account's equity is what it is worth. While it is not, nothing is opened, and no limit counts by it.
+    pub is_known: bool,
 }
 
 impl Desk {
@@ -77,11 +79,11 @@ impl Desk {
         target: f64,
         moment: &Moment<'_>,
     ) -> Result<Approved<Ticket>, Kept> {
-        let Moment { now, account, quote, outlook, expected } = *moment;
+        let Moment { now, account, quote, outlook, expected, is_known } = *moment;
         let position = Position {
             now,
             priced_at: now,
-            equity: account.equity,
+            equity: if is_known { account.equity } else { f64::NAN },
             steps: expected,
             step_value: rules.step_units * account.price,
         };

@@ -73,6 +73,11 @@ pub enum Kept {
         /// The smallest order.
         minimum: i64,
     },
+    /// A stop would have no distance.
+    #[error(
+        "an entry carries a stop, and the bars' true range is zero or not known yet: there is nowhere to put it"
+    )]
+    NoRange,
     /// The gate is shut.
     #[error("{0}")]
     Shut(Shut),
@@ -136,13 +141,16 @@ impl DecisionPath {
             ticket.stop_loss = away(rules.stop_ranges, -1).map(|level| level.max(1));
             ticket.take_profit = away(rules.target_ranges, 1).filter(|level| *level > 0);
         }
-        let approved = gate.approve(ticket, position);
+        let approved = match opens && rules.stop_ranges.is_some() && outlook.true_range <= 0.0 {
+            true => Err(Kept::NoRange),
+            false => gate.approve(ticket, position).map_err(Kept::Shut),
+        };
         // A reversal that may not open may still close.
         let reverses = held != 0 && after.signum() == -held.signum();
         if approved.is_err() && reverses {
             let flat = Ticket::market(0, -held.clamp(-rules.maximum, rules.maximum));
             return gate.approve(flat, position).map_err(Kept::Shut);
         }
-        approved.map_err(Kept::Shut)
+        approved
     }
 }

@@ -30,6 +30,8 @@ pub struct Books {
     seen: BTreeSet<u64>,
     /// Looks in a row at which books and broker differed.
     differs: u32,
+    /// Whether they were the same at the last look, whatever was in play.
+    agree: bool,
     /// Orders of ours, the last ones.
     sent: VecDeque<OrderId>,
 }
@@ -45,6 +47,7 @@ impl Books {
             steps: 0,
             seen: BTreeSet::new(),
             differs: 0,
+            agree: true,
             sent: VecDeque::new(),
         };
         books.adopt(baseline);
@@ -54,6 +57,7 @@ impl Books {
     /// Takes over what the broker says.
     pub fn adopt(&mut self, snapshot: &Snapshot) {
         (self.balance, self.steps, self.differs) = (snapshot.balance, snapshot.steps(), 0);
+        self.agree = true;
         self.since_ms = snapshot.broker_time.0.div_euclid(1_000_000);
         snapshot.deals.iter().for_each(|deal| self.remember(deal.ticket));
     }
@@ -70,6 +74,13 @@ impl Books {
     #[must_use]
     pub fn are_settled(&self) -> bool {
         self.differs == 0
+    }
+
+    /// Whether books and broker were the same at the last look: only then equity is what the account is worth. Deals and balance are read
+    /// one after the other, and either may lag.
+    #[must_use]
+    pub fn agree(&self) -> bool {
+        self.agree
     }
 
     /// What our books say: balance, and signed lot steps.
@@ -110,6 +121,7 @@ impl Books {
         let (balance, told) = (self.balance, snapshot.balance);
         let within = (balance - told).abs() <= CENT + 1e-9 * told.abs();
         let same = steps == found && within;
+        self.agree = same;
         self.differs = match same || in_play {
             true => 0,
             // Looks between bars may be seconds apart.

@@ -1,16 +1,17 @@
 //! What trading cost, from a journal, beside what training reckoned with: spread, slippage and the time orders took.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use cambist_bridge::{OrderId, Outcome};
-use cambist_core::UnixNanos;
+use cambist_core::Bar;
+use cambist_execution::Latency;
 use serde::Serialize;
 
 use crate::deployment::Deployment;
 use crate::error::LiveError;
+use crate::fills::Waiting;
 use crate::journal::Journal;
-use crate::words::{Intent, Record};
+use crate::market::Market;
+use crate::words::Record;
 
 /// Standard errors by which a difference must exceed chance to be called one.
 const CERTAIN: f64 = 2.0;
@@ -58,56 +59,65 @@ impl Measured {
 /// # Errors
 /// When the journal is damaged, its artefact is not there, or nothing was filled.
 pub fn calibrate(folder: &Path, artefact: Option<&Path>) -> Result<Vec<Measured>, LiveError> {
-    let mut deployment = None;
-    let mut open: BTreeMap<OrderId, (Intent, [f64; 2])> = BTreeMap::new();
-    let (mut spreads, mut trained_spreads, mut slips, mut delays) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut trained, mut waiting) = (None, Waiting::default());
+    let (mut spreads, mut slips, mut delays) = (Vec::new(), Vec::new(), Vec::new());
     Journal::read(folder, |kept| {
-        match &kept.record {
-            Record::Opened(opened) => {
-                deployment = Some(Deployment::load(artefact.unwrap_or(&opened.artefact))?)
-            }
-            Record::Step { account, decision, .. } => {
-                let quote = account.quote;
-                if let Some(own) = deployment.as_ref().filter(|_| quote[1] > 0.0) {
-                    let (rules, clock) = (own.terms.feed.spread, own.listing().clock);
-                    spreads.push(quote[1] - quote[0]);
-                    trained_spreads.push(rules.ticks(clock, decision.close, 0.0, quote[1] - quote[0]));
-                }
-                open.extend(decision.intents.iter().map(|intent| (intent.id, (intent.clone(), quote))));
-            }
-            Record::Outcome { id, at, sent, outcome: Outcome::Confirmed(fill) } => {
-                if let (Some((intent, quote)), Some(own), Some(price)) =
-                    (open.remove(id), deployment.as_ref(), fill.price.filter(|_| fill.volume > 0.0))
-                {
-                    let sign = intent.side.sign() as f64;
-                    let ticks = price / own.listing().instrument.tick_size;
-                    slips.push(sign * (ticks - quote[usize::from(sign > 0.0)]));
-                    delays.push(milliseconds(*sent, *at));
-                }
-            }
-            _ => {}
+        if let Record::Opened(opened) = &kept.record {
+            trained = Some(Trained::new(Deployment::load(artefact.unwrap_or(&opened.artefact))?)?);
+        }
+        let Some(trained) = &mut trained else { return Ok(()) };
+        for bar in kept.bars.iter().chain(kept.record.bar()) {
+            spreads.extend(trained.sees(bar)?);
+        }
+        if let Record::Step { account, .. } = &kept.record {
+            trained.quoted = Some(account.quote).filter(|quote| quote[1] > 0.0);
+        }
+        let filled = waiting.note(&kept.record);
+        if let Some(quality) = filled.and_then(|filled| filled.quality(&trained.deployment)) {
+            slips.push(quality.slippage_ticks);
+            delays.push(quality.took_ms);
         }
         Ok(())
     })?;
-    let Some(deployment) = deployment.filter(|_| !slips.is_empty()) else {
+    let Some(Trained { deployment, .. }) = trained.filter(|_| !slips.is_empty()) else {
         let what = format!(
             "the journal in {} has no fills that were quoted: there is nothing to measure",
             folder.display()
         );
         return Err(LiveError::Config(what));
     };
-    let reckoned = trained_spreads.iter().sum::<f64>() / trained_spreads.len().max(1) as f64;
-    let slippage = deployment.listing().slippage.fixed;
+    let (found, reckoned): (Vec<f64>, Vec<f64>) = spreads.into_iter().unzip();
+    let reckoned = (!reckoned.is_empty()).then(|| reckoned.iter().sum::<f64>() / reckoned.len() as f64);
+    let listing = deployment.listing();
+    let latency = match listing.latency {
+        Latency::Millis(ms) => f64::from(ms),
+        Latency::Bars(bars) => f64::from(bars) * f64::from(deployment.timeframe.seconds()) * 1e3,
+    };
     Ok(vec![
-        Measured::of("spread, ticks", &spreads, Some(reckoned), "spread_ticks"),
-        Measured::of("slippage, ticks", &slips, Some(slippage), "slippage_ticks"),
-        Measured::of("from sending to outcome, ms", &delays, None, "latency_ms"),
+        Measured::of("spread, ticks", &found, reckoned, "spread_ticks"),
+        Measured::of("slippage, ticks", &slips, Some(listing.slippage.fixed), "slippage_ticks"),
+        Measured::of("from sending to outcome, ms", &delays, Some(latency), "latency_ms"),
     ])
 }
 
-fn milliseconds(from: UnixNanos, until: UnixNanos) -> f64 {
-    until.0.saturating_sub(from.0) as f64 * 1e-6
+/// The market as training would have it.
+struct Trained {
+    deployment: Deployment,
+    market: Market,
+    /// Bid and ask at the last close, in ticks, which the next bar opens with.
+    quoted: Option<[f64; 2]>,
+}
+
+impl Trained {
+    fn new(deployment: Deployment) -> Result<Self, LiveError> {
+        Ok(Self { market: Market::new(&deployment)?, deployment, quoted: None })
+    }
+
+    /// The spread that was quoted when `bar` opened, and the one that training gives it; none where nothing was quoted.
+    fn sees(&mut self, bar: &Bar) -> Result<Option<(f64, f64)>, LiveError> {
+        let seen = self.market.push(&self.deployment, bar)?;
+        Ok(self.quoted.take().map(|quote| (quote[1] - quote[0], seen.event.spread as f64)))
+    }
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ pub struct AlertConfig {
     pub url: String,
     /// `info`, `warning` or `critical`.
     pub from: String,
-    /// Seconds in which the same kind of event is told once.
+    /// Seconds in which the same kind of event, as severe, is told once.
     pub cool_down_s: u64,
 }
 
@@ -66,6 +66,9 @@ pub struct BridgeConfig {
     /// Seconds after which an order of which the bridge has never heard cannot come in any more: it refuses what waited for ten.
     #[serde(default = "twelve")]
     pub absent_after_s: u64,
+    /// Seconds by which the bridge's clock may be ahead of ours before what it says is nonsense.
+    #[serde(default = "two")]
+    pub clock_ahead_s: u64,
 }
 
 impl BridgeConfig {
@@ -75,14 +78,21 @@ impl BridgeConfig {
     /// When its token or its authority cannot be read, or the address makes no sense.
     pub fn client(&self, clock: Arc<dyn Clock>) -> Result<Client, LiveError> {
         let token = secret_of(&self.token_file)?;
-        let settings =
-            Settings { authority: self.authority.clone(), ..Settings::new(self.url.clone(), token) };
+        let settings = Settings {
+            authority: self.authority.clone(),
+            skew: Duration::from_secs(self.clock_ahead_s),
+            ..Settings::new(self.url.clone(), token)
+        };
         Ok(Client::new(settings, clock)?)
     }
 }
 
 fn quarter() -> u64 {
     250
+}
+
+fn two() -> u64 {
+    2
 }
 
 fn twelve() -> u64 {
@@ -117,6 +127,13 @@ impl LiveConfig {
             "critical" => Severity::Critical,
             other => return Err(format!("alerts.from is '{other}'; it must be info, warning or critical")),
         };
+        let good = reqwest::Url::parse(url)
+            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        if !good {
+            return Err(format!(
+                "alerts.url is '{url}'; write where a POST goes, as http://127.0.0.1:9000/cambist"
+            ));
+        }
         Ok(Some(Webhook { url: url.clone(), from, cool_down: Duration::from_secs(*cool_down_s) }))
     }
 }

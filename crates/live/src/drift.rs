@@ -10,12 +10,14 @@ use serde::Serialize;
 
 use crate::deployment::Deployment;
 
-/// Bars that are compared.
-const WINDOW: usize = 1440;
+/// Bars that are compared, at most; and from how many on something is said.
+pub(crate) const WINDOW: usize = 1440;
+const FEWEST: usize = 480;
 /// How often, in bars.
 const EVERY: usize = 60;
-/// A lot has changed.
+/// A lot has changed: by the index; or a quarter of what is seen lies where training had none of it.
 const PSI_LIMIT: f64 = 0.25;
+const KS_LIMIT: f64 = 0.25;
 /// Buckets of the index.
 const BUCKETS: usize = 10;
 
@@ -40,6 +42,8 @@ pub struct Report {
     pub features: Vec<FeatureDrift>,
     /// The limit of the index.
     pub psi_limit: f64,
+    /// The limit of the distance.
+    pub ks_limit: f64,
 }
 
 /// How one feature compares.
@@ -78,14 +82,14 @@ impl Drift {
         }
         self.rows.push_back(observation.iter().skip(self.first).take(self.names.len()).copied().collect());
         self.pushed += 1;
-        if self.rows.len() < WINDOW || !self.pushed.is_multiple_of(EVERY) {
+        if self.rows.len() < FEWEST || !self.pushed.is_multiple_of(EVERY) {
             return None;
         }
         let report = self.report();
         let left: Vec<String> = report
             .features
             .iter()
-            .filter(|feature| feature.psi > PSI_LIMIT)
+            .filter(|feature| feature.psi > PSI_LIMIT || feature.ks > KS_LIMIT)
             .map(|feature| format!("{} (PSI {:.2}, KS {:.2})", feature.name, feature.psi, feature.ks))
             .collect();
         let news = !left.is_empty() && !self.outside;
@@ -110,6 +114,7 @@ impl Drift {
             n_bars: self.rows.len(),
             features: self.names.iter().enumerate().filter_map(compare).collect(),
             psi_limit: PSI_LIMIT,
+            ks_limit: KS_LIMIT,
         }
     }
 }

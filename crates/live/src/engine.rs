@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use cambist_bridge::OrderId;
 use cambist_core::{Bar, Side, UnixNanos};
-use cambist_decide::{AccountView, Desk, Gate, Moment, QuoteView};
+use cambist_decide::{AccountView, Desk, Gate, Kept, Moment, QuoteView};
 use cambist_execution::Holding;
+use cambist_risk::Shut;
 
 use crate::books::Books;
 use crate::deployment::Deployment;
@@ -22,6 +23,9 @@ use crate::results::{self, Results};
 use crate::rules::Rules;
 use crate::standing::{Sent, Standing};
 use crate::words::{Decision, Finding, Intent, Opened, Snapshot};
+
+/// Bars that are remembered at least, for a policy that is put in later and looks back further.
+const REMEMBERED: usize = 5000;
 
 /// An order that was written down and of which not all is known.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -65,7 +69,8 @@ pub struct Engine {
     n_looks: u64,
     /// The last bars, to warm up another policy.
     bars: std::collections::VecDeque<Bar>,
-    n_kept: usize,
+    /// Bars that what decides looks back on, and one.
+    n_needed: usize,
 }
 
 impl Engine {
@@ -96,7 +101,7 @@ impl Engine {
             n_looks: 0,
             sequence: 0,
             bars: std::collections::VecDeque::new(),
-            n_kept: deployment.look_back()? + 1,
+            n_needed: deployment.look_back()? + 1,
             mind: Mind::new(deployment)?,
             shadow: None,
             previous: None,
@@ -177,7 +182,7 @@ impl Engine {
     /// Bars that warm up what decides.
     #[must_use]
     pub fn look_back(&self) -> usize {
-        self.n_kept
+        self.n_needed
     }
 
     /// Hash of the policy that decides beside, without trading.
@@ -206,8 +211,9 @@ impl Engine {
     fn decide(&mut self, at: UnixNanos, account: &Snapshot) -> Decision {
         self.held = self.desk.held(account.steps(), account.under_way, self.held);
         let (view, quote) = self.view(account);
-        // While money is on its way between deals and balance, equity is nobody's.
-        if self.books.are_settled() {
+        // While money is on its way between deals and balance, equity is nobody's: it is no loss and no ruin.
+        let is_known = self.books.agree();
+        if is_known {
             self.guard.observe(self.close, view.equity);
             self.left |= self.results.push(self.close, view.equity, self.mind.deployment.band.as_ref());
         } else {
@@ -216,15 +222,19 @@ impl Engine {
         let (observation, action, target) = self.mind.act(&view);
         let expected = account.steps() + account.under_way;
         let outlook = self.mind.market.last().map(|seen| seen.outlook).unwrap_or_default();
-        let moment = Moment { now: self.close, account: &view, quote, outlook, expected };
+        let moment = Moment { now: self.close, account: &view, quote, outlook, expected, is_known };
         let terms = Arc::clone(&self.mind.deployment);
         let wanted = self.desk.ticket(&self.mind.path, &terms.terms.tickets, target, &moment);
-        let ruined = view.equity <= terms.terms.ruin_fraction * view.initial;
+        let ruined = is_known && view.equity <= terms.terms.ruin_fraction * view.initial;
         if ruined {
             self.standing.kill("the account is ruined", true);
         }
         let mut barred = false;
         let (intents, reason) = match wanted {
+            Err(Kept::Shut(Shut::NotANumber { .. })) if !is_known => {
+                barred = true;
+                (Vec::new(), entry::UNSETTLED.to_owned())
+            }
             Err(kept) => (Vec::new(), kept.to_string()),
             Ok(whole) => match self.allowed(at, whole, account, &view) {
                 Err(why) => {

@@ -88,7 +88,7 @@ pub enum LiveError {
     },
     /// The journal is damaged.
     #[error(
-        "{}: record {seq} is damaged: {reason}. Nothing after it can be trusted; keep the file, and begin another journal", path.display()
+        "{}: record {seq} is damaged: {reason}. Nothing after it can be trusted; keep the folder, and begin another journal with another --state", path.display()
     )]
     Damaged {
         /// The journal.

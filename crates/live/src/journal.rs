@@ -1,8 +1,11 @@
 //! The journal: every input and output of a live loop, each record chained to the last by its hash, durable before anything is sent.
 //!
 //! SQLite in write-ahead mode with full synchronisation. A record's hash is BLAKE3 over the hash before it, its number, its text and its
-//! data, so that a byte that is changed anywhere is found, and named by its record. What a crash cuts off is whole records at the end.
+//! data, so that a byte of a record that is changed is found, and named by its record. A chain does not know its own end: the number and
+//! the hash of the last record lie in `journal.head` as well, written when the record is durable, so that an end that is lost is missed.
+//! What a crash cuts off before that is no more than the record that was being written, of which nothing was sent.
 
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use cambist_core::Bar;
@@ -15,6 +18,7 @@ use crate::words::Record;
 const MIGRATIONS: [&str; 1] =
     ["CREATE TABLE records (seq {int} PRIMARY KEY, body TEXT NOT NULL, data {blob}, hash {blob} NOT NULL)"];
 const NAME: &str = "journal.sqlite";
+const HEAD: &str = "journal.head";
 /// What the first record is chained to.
 const GENESIS: [u8; 32] = *b"cambist live journal, version 1.";
 /// Records that are read at once.
@@ -28,7 +32,8 @@ pub struct Journal {
     path: PathBuf,
     database: Database,
     last: (i64, [u8; 32]),
-    _alone: Option<std::fs::File>,
+    /// Of who writes: the file of the head, and the lock.
+    own: Option<(std::fs::File, std::fs::File)>,
 }
 
 /// A record with what lies beside it.
@@ -74,6 +79,29 @@ fn bars_of(bytes: &[u8]) -> Vec<Bar> {
         Bar { open_time, open, high, low, close, volume, spread, coverage }
     };
     bytes.chunks_exact(BAR_BYTES).map(bar).collect()
+}
+
+/// Number and hash of the last record that was durable, by the file at `path`; none where there is none, or nothing in it.
+fn head_of(path: &Path) -> Result<Option<(i64, [u8; 32])>, LiveError> {
+    let text = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(FileError::on("read", path))?,
+    };
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let parsed = text
+        .trim_end()
+        .split_once(' ')
+        .and_then(|(seq, hash)| Some((seq.parse().ok()?, *blake3::Hash::from_hex(hash).ok()?.as_bytes())));
+    match parsed {
+        Some(head) => Ok(Some(head)),
+        None => Err(LiveError::Config(format!(
+            "{} is damaged: it holds the number and the hash of the journal's last record; verify the journal with `cambist live replay` \
+             on a copy without it, and remove it",
+            path.display()
+        ))),
+    }
 }
 
 impl Journal {
@@ -126,25 +154,54 @@ impl Journal {
         alone: Option<std::fs::File>,
         mut each: impl FnMut(Kept) -> Result<(), LiveError>,
     ) -> Result<Self, LiveError> {
-        let path = folder.join(NAME);
+        let (path, head) = (folder.join(NAME), folder.join(HEAD));
+        // Before the records: who writes beside us is ahead of it, never behind.
+        let written = head_of(&head)?;
         let database = Database::open(&path, &MIGRATIONS)?;
-        let mut journal = Self { path, database, last: (0, GENESIS), _alone: alone };
+        let mut journal = Self { path, database, last: (0, GENESIS), own: None };
         loop {
-            let read = journal.after(journal.last.0)?;
-            let n = read.len();
-            for (seq, body, data, hash) in read {
-                each(journal.checked(seq, &body, &data, &hash)?)?;
+            // In a page that cannot be read lie records of which only one by one is known which is lost.
+            let read = journal.after(BATCH).or_else(|_| journal.after(1))?;
+            if read.is_empty() {
+                break;
             }
-            if n < BATCH as usize {
-                return Ok(journal);
+            for (seq, body, data, hash) in read {
+                let kept = journal.checked(seq, &body, &data, &hash)?;
+                if written.is_some_and(|written| written.0 == seq && written.1 != journal.last.1) {
+                    return Err(journal.damaged(seq, format!("it is not the one that {HEAD} remembers")));
+                }
+                each(kept)?;
             }
         }
+        let last = journal.last.0;
+        if let Some((n, _)) = written.filter(|(n, _)| *n > last) {
+            let reason =
+                format!("it is gone: {n} records were durable, as {HEAD} remembers, and {last} are here");
+            return Err(journal.damaged(last + 1, reason));
+        }
+        if let Some(alone) = alone {
+            let open = std::fs::File::options().write(true).create(true).truncate(false).open(&head);
+            journal.own = Some((open.map_err(FileError::on("open", &head))?, alone));
+            journal.remember()?;
+        }
+        Ok(journal)
+    }
+
+    /// Writes down which record is the last, over what was there.
+    fn remember(&mut self) -> Result<(), LiveError> {
+        let ((seq, _), head) = (self.last, self.head());
+        let Some((file, _)) = self.own.as_mut().filter(|_| seq > 0) else { return Ok(()) };
+        let write = file
+            .seek(SeekFrom::Start(0))
+            .and_then(|_| file.write_all(format!("{seq:020} {head}\n").as_bytes()));
+        Ok(write.map_err(FileError::on("write", &self.path.with_file_name(HEAD)))?)
     }
 
     #[expect(clippy::type_complexity, reason = "a row")]
-    fn after(&self, seq: i64) -> Result<Vec<(i64, String, Vec<u8>, Vec<u8>)>, LiveError> {
+    fn after(&self, n: i64) -> Result<Vec<(i64, String, Vec<u8>, Vec<u8>)>, LiveError> {
+        let seq = self.last.0;
         let sql = "SELECT seq, body, data, hash FROM records WHERE seq > $1 ORDER BY seq LIMIT $2";
-        let read = sqlx::query(sql).bind(seq).bind(BATCH).fetch_all(self.database.pool());
+        let read = sqlx::query(sql).bind(seq).bind(n).fetch_all(self.database.pool());
         let damaged = |error: sqlx::Error| self.damaged(seq + 1, error.to_string());
         self.database
             .run(read)
@@ -197,6 +254,7 @@ impl Journal {
             .execute(self.database.pool());
         self.database.run(write)?;
         self.last = (seq, hash);
+        self.remember()?;
         Ok(seq)
     }
 

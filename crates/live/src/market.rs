@@ -107,17 +107,18 @@ impl Market {
         let tail = self.tail.slice(from..self.tail.len());
         let terms = &deployment.terms;
         let none = UnixNanos(0);
-        let event = bar_events(&tail, deployment.listing(), &terms.feed)?.last().copied().unwrap_or(BarEvent {
-            open_time: none,
-            close_time: none,
-            open: 0,
-            high: 0,
-            low: 0,
-            close: 0,
-            spread: 0,
-            volume: None,
-            volatility: 0.0,
-        });
+        let event =
+            bar_events(&tail, deployment.listing(), &terms.feed)?.last().copied().unwrap_or(BarEvent {
+                open_time: none,
+                close_time: none,
+                open: 0,
+                high: 0,
+                low: 0,
+                close: 0,
+                spread: 0,
+                volume: None,
+                volatility: 0.0,
+            });
         let outlook = outlooks(&tail, &terms.feed, terms.atr_bars).pop().unwrap_or_default();
         let seen = Seen { event, outlook, regime: label };
         self.last = Some(seen);

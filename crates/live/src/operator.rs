@@ -9,13 +9,24 @@ use crate::error::LiveError;
 /// A loop that runs somewhere.
 #[derive(Debug, Clone)]
 pub struct Operator {
-    /// Where its API listens.
-    pub url: String,
-    /// The API's token.
-    pub token: String,
+    url: String,
+    token: String,
 }
 
 impl Operator {
+    /// Of the loop whose API listens at `url` and obeys `token`.
+    ///
+    /// # Errors
+    /// When it is another machine's, without TLS.
+    pub fn new(url: &str, token: String) -> Result<Self, LiveError> {
+        if !cambist_bridge::keeps_secrets(url) {
+            return Err(LiveError::Config(format!(
+                "--url {url}: write http://127.0.0.1:8230, or https for another machine: token and password would travel in the open"
+            )));
+        }
+        Ok(Self { url: url.to_owned(), token })
+    }
+
     /// Asks for `path`, with `body` as a POST.
     ///
     /// # Errors

@@ -10,8 +10,17 @@ use crate::deployment::Deployment;
 const SWAP_TOLERANCE: f64 = 0.25;
 
 /// Where these differ, an order would be something else.
-const DECIDES: [&str; 6] =
-    ["account kind", "deposit currency", "trading allowed", "tick size", "contract size", "lot step"];
+const DECIDES: [&str; 9] = [
+    "account kind",
+    "deposit currency",
+    "trading allowed",
+    "base currency",
+    "profit currency",
+    "tick size",
+    "contract size",
+    "lot step",
+    "tick value",
+];
 
 /// One field.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -71,6 +80,12 @@ pub fn preflight(deployment: &Deployment, account: &Account, symbol: &SymbolReco
         account.trade_allowed,
         "the broker, or a read-only password, forbids it",
     );
+    for (field, trained, broker) in [
+        ("base currency", &instrument.base, &symbol.currency_base),
+        ("profit currency", &instrument.profit, &symbol.currency_profit),
+    ] {
+        check(field, trained.clone(), broker.clone(), trained == broker, "it is another instrument");
+    }
     let numbers = [
         ("tick size", instrument.tick_size, symbol.trade_tick_size, "prices and stops are on another grid"),
         ("contract size", instrument.contract_size, symbol.trade_contract_size, "a lot is something else"),
@@ -97,7 +112,8 @@ pub fn preflight(deployment: &Deployment, account: &Account, symbol: &SymbolReco
         "tick value",
         instrument.tick_value.to_string(),
         symbol.trade_tick_value.to_string(),
-        near(worth, 1.0) || account.currency != instrument.profit,
+        // In another money it moves with the rate.
+        (worth - 1.0).abs() <= 1e-6 || account.currency != instrument.profit,
         "a tick earns something else",
     );
     check(

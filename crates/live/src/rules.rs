@@ -71,7 +71,14 @@ impl Rules {
         match name {
             "max_exposure" => changed.max_exposure = value,
             "max_lots" => changed.max_lots = value,
-            "orders_per_hour" => changed.orders_per_hour = value.map(|v| v.clamp(0.0, 1e6) as u32),
+            "orders_per_hour" => {
+                if let Some(bad) = value.filter(|v| !(0.0..=1e6).contains(v) || v.fract() != 0.0) {
+                    return Err(format!(
+                        "limits.orders_per_hour is {bad}; it must be a whole number from 0 to 1000000"
+                    ));
+                }
+                changed.orders_per_hour = value.map(|v| v as u32);
+            }
             "daily_loss" => changed.daily_loss = value,
             "drawdown" => changed.drawdown = value,
             "stale_after" => changed.stale_after = value,

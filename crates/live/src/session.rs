@@ -18,6 +18,7 @@ use serde_json::json;
 
 use crate::engine::Engine;
 use crate::error::LiveError;
+use crate::fills::Waiting;
 use crate::journal::Journal;
 use crate::port::Venue;
 use crate::rules::Rules;
@@ -59,6 +60,8 @@ pub struct Session<V> {
     away: Option<String>,
     /// Failures of the source in a row.
     failures: u32,
+    /// Orders without an outcome, to say of each what its fill came to.
+    waiting: Waiting,
     /// Orders of which the broker has not heard, and since when it says so.
     unheard: BTreeMap<OrderId, Duration>,
     /// When everything may be tried to be closed again, and how long is waited after that; it doubles with every refusal.
@@ -170,8 +173,10 @@ impl<V: Venue> Session<V> {
             findings: findings.clone(),
             decision: Box::new(decision.clone()),
             shadow: shadow.map(Box::new),
+            books: Some(self.engine.books()),
         };
         self.journal.append(&record, &[])?;
+        self.waiting.note(&record);
         let durable = self.clock.elapsed();
         self.shared.metrics.decided(decided - begun, durable - decided);
         self.tell(&findings, Some(decision.id));
@@ -186,7 +191,7 @@ impl<V: Venue> Session<V> {
         if self.engine.have_left() {
             self.say(Severity::Warning, "results", json!(results));
         }
-        self.send_all(&decision.intents, Some((&decision, &account)))?;
+        self.send_all(&decision.intents)?;
         self.shared.drift(&decision.observation, at);
         self.shared.compare(results);
         self.publish(Some(&account), Some(decision));
@@ -194,15 +199,10 @@ impl<V: Venue> Session<V> {
     }
 
     /// Sends the legs of a decision that is durable, one after the other: one that was not carried out ends it.
-    fn send_all(
-        &mut self,
-        legs: &[Intent],
-        decided: Option<(&Decision, &Snapshot)>,
-    ) -> Result<bool, LiveError> {
-        let (mut legs, mut all) = (legs.iter(), true);
+    fn send_all(&mut self, legs: &[Intent]) -> Result<(), LiveError> {
+        let mut legs = legs.iter();
         for leg in legs.by_ref() {
-            all = self.send(leg, decided)?;
-            if !all {
+            if !self.send(leg)? {
                 break;
             }
         }
@@ -210,11 +210,11 @@ impl<V: Venue> Session<V> {
             let reason = NOT_SENT.to_owned();
             self.hear_of(self.venue.now(), leg.id, Outcome::Refused { retcode: None, reason })?;
         }
-        Ok(all)
+        Ok(())
     }
 
     /// Sends an intent, and writes down what became of it. Whether all of it was carried out.
-    fn send(&mut self, intent: &Intent, decided: Option<(&Decision, &Snapshot)>) -> Result<bool, LiveError> {
+    fn send(&mut self, intent: &Intent) -> Result<bool, LiveError> {
         let (sent, begun) = (self.venue.now(), self.clock.elapsed());
         // Nothing was sent: nothing is under way.
         let outcome = self
@@ -223,10 +223,7 @@ impl<V: Venue> Session<V> {
             .unwrap_or_else(|error| Outcome::Refused { retcode: None, reason: format!("not sent: {error}") });
         self.shared.metrics.sent(self.clock.elapsed() - begun);
         let terms = &self.engine.deployment().terms.tickets;
-        let (tick, lots) = (terms.tick_size, intent.steps as f64 / terms.steps_per_lot);
-        if let (Some((decision, account)), Outcome::Confirmed(fill)) = (decided, &outcome) {
-            self.shared.filled(intent, decision, account, fill, tick);
-        }
+        let lots = intent.steps as f64 / terms.steps_per_lot;
         let whole = |volume: f64| (volume - lots).abs() <= 1e-6 * lots;
         let confirmed = matches!(&outcome, Outcome::Confirmed(fill) if whole(fill.volume));
         self.hear_of(sent, intent.id, outcome)?;
@@ -236,7 +233,13 @@ impl<V: Venue> Session<V> {
     fn hear_of(&mut self, sent: UnixNanos, id: OrderId, outcome: Outcome) -> Result<(), LiveError> {
         let at = self.venue.now();
         self.engine.outcome(at, id, &outcome);
-        self.journal.append(&Record::Outcome { at, sent, id, outcome: outcome.clone() }, &[])?;
+        let record = Record::Outcome { at, sent, id, outcome: outcome.clone() };
+        self.journal.append(&record, &[])?;
+        if let Some(quality) =
+            self.waiting.note(&record).and_then(|fill| fill.quality(self.engine.deployment()))
+        {
+            self.shared.filled(quality);
+        }
         self.shared.metrics.outcome(&outcome);
         let severity = match &outcome {
             Outcome::Confirmed(_) => Severity::Info,

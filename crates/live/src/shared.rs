@@ -7,7 +7,6 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use cambist_bridge::Fill;
 use cambist_core::UnixNanos;
 use serde::Serialize;
 use tokio::sync::broadcast;
@@ -16,10 +15,11 @@ use crate::alert::Alerts;
 use crate::deployment::Deployment;
 use crate::drift::Drift;
 use crate::engine::Engine;
+use crate::fills::Quality;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::results;
-use crate::words::{Command, Decision, Intent, Snapshot};
+use crate::words::{Command, Decision, Snapshot};
 
 /// Decisions and fills that are kept for whoever asks.
 const KEPT: usize = 1440;
@@ -88,25 +88,6 @@ pub struct Status {
     pub head: String,
     /// Whether a bar has been decided on.
     pub ready: bool,
-}
-
-/// What a fill came to.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Quality {
-    /// Order.
-    pub id: String,
-    /// When the bar closed.
-    pub close: String,
-    /// Signed lot steps.
-    pub steps: i64,
-    /// Mid price the decision reckoned with.
-    pub decision: f64,
-    /// What the quote promised when the order was sent: ask for a purchase, bid for a sale.
-    pub arrival: f64,
-    /// What was paid or received.
-    pub fill: f64,
-    /// Fill against arrival, in ticks; positive costs.
-    pub slippage_ticks: f64,
 }
 
 /// Shared state.
@@ -290,6 +271,12 @@ impl Shared {
         let _ = cambist_runs::log::append(&self.log, now, event, &details);
     }
 
+    /// Observations of before, in their order: what they come to is not told again.
+    pub(crate) fn recall<'a>(&self, observations: impl IntoIterator<Item = &'a Vec<f32>>) {
+        let mut drift = locked(&self.drift);
+        observations.into_iter().for_each(|observation| drop(drift.push(observation)));
+    }
+
     pub(crate) fn drift(&self, observation: &[f32], now: UnixNanos) {
         let left = locked(&self.drift).push(observation);
         if let Some(what) = left {
@@ -310,31 +297,9 @@ impl Shared {
         set(&self.results, report);
     }
 
-    pub(crate) fn filled(
-        &self,
-        intent: &Intent,
-        decision: &Decision,
-        account: &Snapshot,
-        fill: &Fill,
-        tick: f64,
-    ) {
-        let Some(price) = fill.price.filter(|_| fill.volume > 0.0) else { return };
-        let sign = intent.side.sign() as f64;
-        let arrival = account.quote[usize::from(sign > 0.0)] * tick;
-        let slippage_ticks = sign * (price - arrival) / tick;
-        self.metrics.slipped(slippage_ticks);
-        push(
-            &self.fills,
-            Quality {
-                id: intent.id.to_string(),
-                close: decision.close.to_string(),
-                steps: intent.signed(),
-                decision: decision.price,
-                arrival,
-                fill: price,
-                slippage_ticks,
-            },
-        );
+    pub(crate) fn filled(&self, quality: Quality) {
+        self.metrics.slipped(quality.slippage_ticks);
+        push(&self.fills, quality);
     }
 
     pub(crate) fn publish(

@@ -253,6 +253,9 @@ pub enum Record {
         decision: Box<Decision>,
         /// What a policy that only watches decided. Output.
         shadow: Option<Box<Decision>>,
+        /// Our books: balance, and signed lot steps. Output.
+        #[serde(default)]
+        books: Option<(f64, i64)>,
     },
     /// Between bars: the account, and whether an entry's stop is there.
     Look {
@@ -300,6 +303,17 @@ pub enum Record {
         /// The account, where the command is about it.
         account: Option<Box<Snapshot>>,
     },
+}
+
+impl Record {
+    /// The bar that it tells of, if it does.
+    #[must_use]
+    pub fn bar(&self) -> Option<&Bar> {
+        match self {
+            Self::Missed { bar } | Self::Step { bar, .. } => Some(bar),
+            _ => None,
+        }
+    }
 }
 
 /// What a journal is of.

@@ -147,9 +147,12 @@ impl Gate {
         self.day_equity += amount;
     }
 
-    /// Notes equity as it goes; losses are counted from what was seen here.
+    /// Notes equity as it goes; losses are counted from what was seen here. What is no number is nobody's equity.
     #[inline]
     pub fn observe(&mut self, now: UnixNanos, equity: f64) {
+        if !equity.is_finite() {
+            return;
+        }
         self.peak = self.peak.max(equity);
         let day = self.limits.clock.day(now);
         if day != self.day {

@@ -282,7 +282,8 @@ impl Client {
         let now = full.events[row].close_time;
         let expected = broker.account().steps(0) + broker.in_flight(0);
         let outlook = full.outlooks.get(row).copied().unwrap_or_default();
-        let moment = Moment { now, account: view, quote: full.quote(broker), outlook, expected };
+        let moment =
+            Moment { now, account: view, quote: full.quote(broker), outlook, expected, is_known: true };
         if let Ok(ticket) = desk.ticket(path, &full.tickets, target, &moment) {
             let signed = ticket.get().side.sign() * ticket.get().steps;
             if submit(broker, ticket, now, refusals) {

@@ -129,6 +129,12 @@ pub fn compare(
         }
         env.step(&action, &mut storage.buffers());
     }
+    if compared.bars < steps.len() {
+        let (n, here) = (steps.len(), compared.bars);
+        let what =
+            format!("the journal has {n} decisions, and the data end after {here} of them: import the rest");
+        return Err(LiveError::Config(what).into());
+    }
     if !compared.differences.is_empty() {
         // What an account brings about in later decisions is what replay makes again from it; the rest is why the account differs.
         let deployment = Deployment::load(&opened.artefact).map_err(LiveError::from)?;

@@ -103,8 +103,15 @@ impl Api {
         }
     }
 
-    async fn obey_confirmed(self: &Arc<Self>, command: Command, why: String, totp: &str) -> Answer {
+    /// Takes a one-time password: whoever has it is there, and the dead-man's switch waits on.
+    fn spend(&self, totp: &str) -> Result<(), Problem> {
         self.secrets.spend(totp, self.clock.now()).map_err(|problem| self.refused(problem))?;
+        self.shared.heartbeat(self.clock.elapsed());
+        Ok(())
+    }
+
+    async fn obey_confirmed(self: &Arc<Self>, command: Command, why: String, totp: &str) -> Answer {
+        self.spend(totp)?;
         self.obey(command, why).await
     }
 }
@@ -165,7 +172,7 @@ pub(crate) async fn adopt(State(api): State<Arc<Api>>, Body(body): Body<Confirme
     (status = "5XX", body = Problem, content_type = "application/problem+json")
 ))]
 pub(crate) async fn swap(State(api): State<Arc<Api>>, Body(body): Body<Swap>) -> Answer {
-    api.secrets.spend(&body.totp, api.clock.now()).map_err(|problem| api.refused(problem))?;
+    api.spend(&body.totp)?;
     let folder =
         std::path::absolute(PathBuf::from(&body.artefact)).unwrap_or_else(|_| PathBuf::from(&body.artefact));
     let asked = Arc::clone(&api);

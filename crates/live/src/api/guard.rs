@@ -22,7 +22,7 @@ use crate::shared::Severity;
 const SHORTEST: usize = 16;
 
 /// Says whether the artefact of a hash may trade here, or why not.
-pub type MayTrade = Box<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
+pub type MayTrade = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
 
 /// The token, and the secret of one-time passwords.
 pub struct Secrets {
@@ -78,7 +78,15 @@ impl Secrets {
                 Builder::new().with_secret(secret).build().map_err(|error| bad(error.to_string()))
             })
             .transpose()?;
-        let used = std::fs::read_to_string(&kept).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        let used = match std::fs::read_to_string(&kept) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+            read => read.ok().and_then(|text| text.trim().parse().ok()).ok_or_else(|| {
+                LiveError::Config(format!(
+                    "{} cannot be read, and says which one-time password was used last: remove it when two minutes have passed since then",
+                    kept.display()
+                ))
+            })?,
+        };
         Ok(Self { may_trade, token: token.as_bytes().to_vec(), totp, used: Mutex::new((used, 0, 0)), kept })
     }
 
@@ -122,14 +130,37 @@ impl Secrets {
     }
 }
 
+/// Strangers, counted: the log and those who are alerted hear of them this often, in seconds, and no more.
+#[derive(Debug, Default)]
+pub(crate) struct Strangers(Mutex<(u64, Option<i64>)>);
+
+impl Strangers {
+    const EVERY: i64 = 10;
+
+    /// Another one: how many there were since it was last said, if it is to be said now.
+    fn another(&self, now: UnixNanos) -> Option<u64> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (n, said) = &mut *kept;
+        *n += 1;
+        if said.is_some_and(|said| now.seconds() - said < Self::EVERY) {
+            return None;
+        }
+        *said = Some(now.seconds());
+        Some(std::mem::take(n))
+    }
+}
+
 /// Refuses requests without the token.
 pub(crate) async fn token(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     if api.secrets.knows(&request) {
         return next.run(request).await;
     }
     let path = request.uri().path().to_owned();
-    let details = json!({ "path": path.chars().take(100).collect::<String>() });
-    api.shared.say(Severity::Warning, "token_refused", &details, api.clock.now());
+    let now = api.clock.now();
+    if let Some(n) = api.strangers.another(now) {
+        let details = json!({ "path": path.chars().take(100).collect::<String>(), "requests": n });
+        api.shared.say(Severity::Warning, "token_refused", &details, now);
+    }
     let detail = "send the token: Authorization: Bearer …";
     let mut response = Problem::new(StatusCode::UNAUTHORIZED, "token", detail).into_response();
     response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));

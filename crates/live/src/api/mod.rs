@@ -10,7 +10,7 @@ mod problem;
 mod stream;
 mod views;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
@@ -38,6 +38,7 @@ pub struct Api {
     /// Time.
     pub clock: Arc<dyn Clock>,
     decider: decide::Decider,
+    strangers: guard::Strangers,
 }
 
 #[derive(OpenApi)]
@@ -132,6 +133,24 @@ fn router(api: &Arc<Api>) -> axum::Router {
         .with_state(Arc::clone(api))
 }
 
+/// A socket at `listen`, on this machine alone: token and passwords would travel in the open.
+///
+/// # Errors
+/// When it is an address of the network's, or nobody can listen there.
+pub fn bind(listen: &str) -> Result<TcpListener, LiveError> {
+    let failed = |error: std::io::Error| LiveError::Config(format!("cannot listen at {listen}: {error}"));
+    let addresses: Vec<SocketAddr> = listen.to_socket_addrs().map_err(failed)?.collect();
+    if addresses.iter().any(|address| !address.ip().is_loopback()) {
+        return Err(LiveError::Config(format!(
+            "--listen {listen}: the API listens on this machine alone, as 127.0.0.1:8230, since it speaks plain HTTP; reach it through a tunnel \
+             (ssh -L) or put a server that speaks TLS before it"
+        )));
+    }
+    let socket = TcpListener::bind(&addresses[..]).map_err(failed)?;
+    socket.set_nonblocking(true).map_err(failed)?;
+    Ok(socket)
+}
+
 /// A server that answers until it is dropped.
 pub struct Server {
     /// Where it listens.
@@ -147,24 +166,25 @@ impl Drop for Server {
     }
 }
 
-/// Serves the API of `shared` at `listen`.
+/// Serves the API of `shared` at the `socket` of [`bind`].
 ///
 /// # Errors
-/// When nobody can listen there.
+/// When there are no threads to be had.
 pub fn serve(
     shared: Arc<Shared>,
     secrets: Secrets,
     clock: Arc<dyn Clock>,
-    listen: &str,
+    socket: TcpListener,
 ) -> Result<Server, LiveError> {
-    let failed = |error: std::io::Error| LiveError::Config(format!("cannot listen at {listen}: {error}"));
+    let failed = |error: std::io::Error| LiveError::Config(format!("cannot serve the API: {error}"));
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(failed)?;
-    let listener = runtime.block_on(tokio::net::TcpListener::bind(listen)).map_err(failed)?;
+    let listener = runtime.block_on(async { tokio::net::TcpListener::from_std(socket) }).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     shared.heartbeat(clock.elapsed());
     let decider = decide::Decider::default();
-    let router = router(&Arc::new(Api { shared, secrets, clock, decider }));
+    let router =
+        router(&Arc::new(Api { shared, secrets, clock, decider, strangers: guard::Strangers::default() }));
     runtime.spawn(async move {
         // Ends with the runtime.
         let _ = axum::serve(listener, router).await;

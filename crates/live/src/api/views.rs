@@ -162,7 +162,7 @@ pub(crate) async fn limits(State(api): Said<Api>) -> Json<Value> {
 pub(crate) async fn drift(State(api): Said<Api>) -> Json<Value> {
     let (seen, results) = (api.shared.drift_report(), api.shared.results());
     Json(
-        serde_json::json!({ "n_bars": seen.n_bars, "features": seen.features, "psi_limit": seen.psi_limit, "results": results }),
+        serde_json::json!({ "n_bars": seen.n_bars, "features": seen.features, "psi_limit": seen.psi_limit, "ks_limit": seen.ks_limit, "results": results }),
     )
 }
 

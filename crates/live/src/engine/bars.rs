@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cambist_core::{Bar, UnixNanos};
 
-use super::Engine;
+use super::{Engine, REMEMBERED};
 use crate::deployment::Deployment;
 use crate::error::LiveError;
 use crate::mind::Mind;
@@ -62,7 +62,7 @@ impl Engine {
             mind.market.push(&deployment, bar)?;
         }
         self.bars.push_back(*bar);
-        if self.bars.len() > self.n_kept {
+        if self.bars.len() > self.n_needed.max(REMEMBERED) {
             self.bars.pop_front();
         }
         if self.n_looks == 0 {
@@ -93,12 +93,18 @@ impl Engine {
                 return Err(LiveError::OtherTerms { field, wanted, found });
             }
         }
-        let needed = deployment.look_back()? + 1;
+        let (needed, here) = (deployment.look_back()? + 1, self.bars.len());
+        if here < needed {
+            // Without its features it would want nothing, and close what is held.
+            return Err(LiveError::Limit(format!(
+                "it looks back {needed} bars, and {here} are here: ask again after {} bars, or begin with it in a journal of its own",
+                needed - here
+            )));
+        }
         let mut mind = Mind::new(deployment)?;
         for bar in &self.bars {
             mind.market.push(&mind.deployment.clone(), bar)?;
         }
-        self.n_kept = self.n_kept.max(needed);
         Ok(mind)
     }
 }

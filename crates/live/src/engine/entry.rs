@@ -8,6 +8,10 @@ use cambist_execution::Approved;
 use super::Engine;
 use crate::words::{Intent, Opened, Snapshot};
 
+/// Why nothing is opened while the broker's answers do not fit together.
+pub(super) const UNSETTLED: &str =
+    "deals, positions and balance do not agree yet: looked at again at the next bar";
+
 impl Engine {
     /// `ticket`, or what is left of it that only reduces, if nothing holds it.
     pub(super) fn allowed(
@@ -52,9 +56,7 @@ impl Engine {
             return Err(why.clone());
         }
         if !self.books.are_settled() {
-            return Err(
-                "deals, positions and balance do not agree yet: looked at again at the next bar".to_owned()
-            );
+            return Err(UNSETTLED.to_owned());
         }
         let age = (at.0 - self.close.0) as f64 * 1e-9;
         if let Some(limit) = self.rules.stale_after.filter(|limit| age > *limit) {
@@ -85,7 +87,10 @@ impl Engine {
             steps,
             step_value: terms.tickets.step_units * view.price,
         };
-        self.guard.approve(*asked, &position).map(drop).map_err(|shut| shut.to_string().replace("risk.", "limits."))
+        self.guard
+            .approve(*asked, &position)
+            .map(drop)
+            .map_err(|shut| shut.to_string().replace("risk.", "limits."))
     }
 
     pub(super) fn intents(&mut self, ticket: Approved<Ticket>, account: &Snapshot) -> Vec<Intent> {

@@ -83,6 +83,7 @@ impl Engine {
                 let limits = deployment.terms.gate;
                 let mind = self.warmed(deployment)?;
                 self.previous = Some(Arc::clone(&self.mind.deployment));
+                self.n_needed = mind.deployment.look_back()? + 1;
                 self.mind = mind;
                 self.results = Results::default();
                 self.desk.set_limits(limits);
@@ -131,7 +132,7 @@ impl Engine {
         match record {
             Record::Opened(_) => {}
             Record::Missed { bar } => self.miss(bar)?,
-            Record::Step { at, bar, account, findings, decision, shadow } => {
+            Record::Step { at, bar, account, findings, decision, shadow, books } => {
                 let (found, decided, shaded) = self.step(*at, bar, account)?;
                 compare("findings", said(findings), said(&found));
                 compare("observation", said(&decision.observation), said(&decided.observation));
@@ -139,6 +140,10 @@ impl Engine {
                 compare("intents", said(&decision.intents), said(&decided.intents));
                 compare("decision", said(decision), said(&decided));
                 compare("shadow", said(shadow), said(&shaded.map(Box::new)));
+                // Journals of before they were written down have none.
+                if let Some(books) = books {
+                    compare("books", said(books), said(&self.books()));
+                }
             }
             Record::Flatten { at, account, findings, intents, .. } => {
                 let (found, sent) = self.flatten(*at, account);

@@ -13,6 +13,9 @@ use crate::shared::{Asked, Severity};
 use crate::standing::Mode;
 use crate::words::{Command, Record};
 
+/// The file that kills the loop.
+const KILL: &str = "KILL";
+
 impl<V: Venue> Session<V> {
     /// Asks what became of orders of which that is not known. One that the broker has not heard of, and that can no longer come in, was
     /// never sent.
@@ -71,10 +74,15 @@ impl<V: Venue> Session<V> {
             why: why.clone(),
         };
         self.journal.append(&record, &[])?;
+        self.waiting.note(&record);
         if !intents.is_empty() {
             self.say(Severity::Critical, "flatten", json!({ "why": why, "intents": intents }));
         }
-        let done = self.send_all(&intents, None)?;
+        // Whatever becomes of one, the others are closed.
+        let mut done = true;
+        for intent in &intents {
+            done &= self.send(intent)?;
+        }
         let pause = if done { FIRST_PAUSE } else { (2 * self.flatten.1).min(LONGEST_PAUSE) };
         self.flatten = (now + pause, pause);
         self.publish(Some(&account), None);
@@ -138,12 +146,18 @@ impl<V: Venue> Session<V> {
         if matches!(command, Command::Kill { .. } | Command::Resume) {
             self.flatten = (Duration::ZERO, FIRST_PAUSE);
         }
+        if matches!(command, Command::Resume) && self.settings.folder.join(KILL).exists() {
+            let what = format!("the file {KILL} is in {}: remove it first", self.settings.folder.display());
+            return Err(LiveError::Limit(what));
+        }
         self.engine.command(&command, why, account.as_deref())?;
         if let Command::Swap { .. } = &command {
             self.shared.deployed(self.engine.deployment(), self.engine.previous());
         }
         let (at, by, why) = (self.venue.now(), by.to_owned(), why.to_owned());
-        self.say(Severity::Warning, "command", json!({ "by": by, "why": why, "command": command }));
+        let severity =
+            if matches!(command, Command::Kill { .. }) { Severity::Critical } else { Severity::Warning };
+        self.say(severity, "command", json!({ "by": by, "why": why, "command": command }));
         self.journal.append(&Record::Commanded { at, by, why, command, account }, &[])?;
         Ok(())
     }
@@ -153,7 +167,7 @@ impl<V: Venue> Session<V> {
         if matches!(self.engine.standing().mode, Mode::Killed { .. }) {
             return Ok(());
         }
-        match std::fs::read(self.settings.folder.join("KILL")) {
+        match std::fs::read(self.settings.folder.join(KILL)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             // One that cannot be read is there all the same.
             found => {
