@@ -187,6 +187,27 @@ fn a_late_account_is_attributed_to_the_cent() {
     .unwrap();
     assert!((spread + 0.03 * (lots + held)).abs() < 0.011, "{line}: {lots} lots, {held} held");
     assert!((slippage + 0.03 * lots).abs() < 0.011, "{line}: {lots} lots");
+    // What a journal says of costs is what its broker took: a spread of nine ticks, orders of twenty minutes.
+    let measured = |journal| -> Vec<Vec<String>> {
+        let said = works(folder.path(), &["costs", "calibrate", journal]);
+        said.lines().skip(1).map(|line| line.split_whitespace().map(str::to_owned).collect()).collect()
+    };
+    for (journal, found, kind) in [
+        ("on_time", ["3.000", "1.000", "0.000"], [false; 3]),
+        ("late", ["9.000", "", "1200000.000"], [true, false, true]),
+    ] {
+        let lines = measured(journal);
+        let of = |name: &str| {
+            lines.iter().find(|line| line.iter().any(|word| word.starts_with(name))).unwrap().join(" ")
+        };
+        for ((name, found), kind) in ["spread", "slippage", "from"].into_iter().zip(found).zip(kind) {
+            let line = of(name);
+            assert!(line.contains(found), "{journal}: {line}");
+            if !found.is_empty() {
+                assert_eq!(line.contains("too kind"), kind, "{journal}: {line}");
+            }
+        }
+    }
     // Other bars than the environment's, and orders that it fills and the broker refuses, are explained by nothing.
     let other = folder.path().join("elsewhere");
     std::fs::create_dir(&other).unwrap();
@@ -377,6 +398,23 @@ fn what_cannot_be_served_is_said() {
     std::fs::write(folder.path().join("bad.toml"), "[limits]\nmax_lot = 3.0\n").unwrap();
     let said = cambist(folder.path(), &["serve", run, "--config", "bad.toml"]).output().unwrap();
     assert!(text(&said.stderr).contains("unknown field `max_lot`"), "{}", text(&said.stderr));
+    std::fs::write(
+        folder.path().join("bad.toml"),
+        "[alerts]\nurl = \"nonsense\"\nfrom = \"info\"\ncool_down_s = 1\n",
+    )
+    .unwrap();
+    let said = refused(folder.path(), &["serve", run, "--config", "bad.toml"]);
+    assert!(said.contains("alerts.url is 'nonsense'"), "{said}");
+    // Token and passwords travel in the open to nobody.
+    let said = refused(folder.path(), &["serve", run, "--from", "2023-03-10", "--listen", "0.0.0.0:0"]);
+    assert!(said.contains("on this machine alone"), "{said}");
+    std::fs::write(folder.path().join("token"), "a token of more than sixteen\n").unwrap();
+    let said =
+        refused(folder.path(), &["live", "status", "--url", "http://10.0.0.1:8230", "--token-file", "token"]);
+    assert!(said.contains("in the open"), "{said}");
+    let said =
+        cambist(folder.path(), &["live", "limit", "max_lots", "why", "--totp", "123456"]).output().unwrap();
+    assert!(!said.status.success() && text(&said.stderr).contains("--value"), "{}", text(&said.stderr));
     // Live money needs a promotion that is trusted here.
     std::fs::write(
         folder.path().join("live.toml"),

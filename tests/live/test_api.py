@@ -171,6 +171,34 @@ def test_events_tell_a_decision_through_to_its_fill_and_alerts_cool_down(make, p
     server.shutdown()
 
 
+def test_an_alert_that_did_not_arrive_is_logged_and_told_again(make, policies):
+    told = []
+
+    class Hook(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            told.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(204 if len(told) > 1 else 500)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Hook)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    config = f'[alerts]\nurl = "http://127.0.0.1:{server.server_port}/hook"\nfrom = "warning"\ncool_down_s = 3600\n'
+    loop = make(policies[0], config=config)
+    loop.post("/pause", why="nobody hears it")
+    loop.until(lambda: loop.events("alert_failed"))
+    assert "500" in loop.events("alert_failed")[0]["why"] and loop.events("alert_failed")[0]["event"] == "command"
+    for _ in range(2):
+        loop.post("/pause", why="now somebody does")
+    loop.until(lambda: len(told) == 2)
+    # What is worse is another kind.
+    loop.post("/kill", why="enough")
+    loop.until(lambda: any(event["event"] == "command" and event["severity"] == "critical" for event in told))
+    server.shutdown()
+
+
 def test_the_policy_as_a_service_decides_as_the_loop_does(make, policies):
     loop = make(policies[0])
     names = loop.get("/policy")["features"]

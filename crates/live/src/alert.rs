@@ -58,7 +58,8 @@ impl Alerts {
                     if let Err(error) = arrived {
                         let why = error.without_url().to_string();
                         told.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
-                        let details = serde_json::json!({ "event": key.0, "severity": key.1, "why": why });
+                        let what = serde_json::json!({ "event": key.0, "severity": key.1, "why": why });
+                        let details = serde_json::json!({ "severity": Severity::Warning, "what": what });
                         // Who reads neither is told by nobody.
                         let _ = cambist_runs::log::append(&log, clock.now(), "alert_failed", &details);
                     }

@@ -101,7 +101,12 @@ impl Filled {
     pub(crate) fn quality(&self, deployment: &Deployment) -> Option<Quality> {
         let Order { intent, close, decision, quote } = &self.order;
         let (tick, sign) = (deployment.listing().instrument.tick_size, intent.side.sign() as f64);
-        let promised = Some(quote[usize::from(sign > 0.0)]).filter(|_| quote[1] > 0.0)?;
+        // As a terminal shows it: on whole ticks, rounded against the client.
+        let [bid, ask] = *quote;
+        let promised = if sign > 0.0 { (ask - 1e-9).ceil() } else { (bid + 1e-9).floor() };
+        if ask <= 0.0 {
+            return None;
+        }
         Some(Quality {
             id: intent.id.to_string(),
             close: close.to_string(),

@@ -300,6 +300,10 @@ impl Broker for Paper {
             orders.iter().chain(&self.terminal.orders()).find(|order| own(order.magic)).map(|o| o.ticket);
         let Some(order) = order else { return Ok(None) };
         let volume: f64 = deals.iter().map(|deal| deal.volume).sum();
+        if volume == 0.0 && !self.terminal.orders().iter().any(|order| own(order.magic)) {
+            let reason = format!("order {order} ended without a fill");
+            return Ok(Some(Outcome::Refused { retcode: None, reason }));
+        }
         let price = deals.iter().map(|deal| deal.volume * deal.price).sum::<f64>() / volume;
         Ok(Some(Outcome::Confirmed(Fill {
             order: Some(order),
