@@ -187,14 +187,15 @@ fn a_late_account_is_attributed_to_the_cent() {
     .unwrap();
     assert!((spread + 0.03 * (lots + held)).abs() < 0.011, "{line}: {lots} lots, {held} held");
     assert!((slippage + 0.03 * lots).abs() < 0.011, "{line}: {lots} lots");
-    // What a journal says of costs is what its broker took: a spread of nine ticks, orders of twenty minutes.
+    // What a journal says of costs is what its broker took: a spread of nine ticks, orders that come in with the
+    // second quarter.
     let measured = |journal| -> Vec<Vec<String>> {
         let said = works(folder.path(), &["costs", "calibrate", journal]);
         said.lines().skip(1).map(|line| line.split_whitespace().map(str::to_owned).collect()).collect()
     };
     for (journal, found, kind) in [
         ("on_time", ["3.000", "1.000", "0.000"], [false; 3]),
-        ("late", ["9.000", "", "1200000.000"], [true, false, true]),
+        ("late", ["9.000", "", "900000.000"], [true, false, true]),
     ] {
         let lines = measured(journal);
         let of = |name: &str| {
@@ -312,7 +313,7 @@ fn cut_anywhere(state: &Path) -> usize {
     let Ok(wal) = std::fs::metadata(state.join("journal.sqlite-wal")) else { return 0 };
     let (header, of_frame, page) = WAL;
     let frames = wal.len().saturating_sub(header) / (of_frame + page);
-    let whole = records(state).unwrap();
+    let (whole, durable) = (records(state).unwrap(), durable(state));
     let copy = tempfile::tempdir().unwrap();
     let (log, head) = (copy.path().join("journal.sqlite-wal"), copy.path().join("journal.head"));
     let mut left = i64::MAX;
@@ -329,7 +330,9 @@ fn cut_anywhere(state: &Path) -> usize {
         );
         left = kept;
         match said {
-            Ok(n) => assert!(n == whole && kept == whole, "cut at {place}: {n} of {whole}"),
+            Ok(n) => {
+                assert!(n == kept && n >= durable, "cut at {place}: {n} of {whole}, {durable} were durable")
+            }
             Err(LiveError::Damaged { seq, .. }) => assert_eq!(seq, kept + 1, "cut at {place}"),
             Err(error) => panic!("cut at {place}: {error}"),
         }
@@ -339,7 +342,7 @@ fn cut_anywhere(state: &Path) -> usize {
 
 /// Flips a bit of bytes all over what is in the files, one at a time: it is found, and its record named, or it was of a byte that holds nothing.
 fn flipped_anywhere(state: &Path, seed: u64) {
-    let whole = records(state).unwrap();
+    let durable = durable(state);
     let copy = tempfile::tempdir().unwrap();
     let mut found = 0;
     for name in ["journal.sqlite", "journal.sqlite-wal", "journal.head"] {
@@ -352,7 +355,9 @@ fn flipped_anywhere(state: &Path, seed: u64) {
             *byte ^= 0x10;
             std::fs::write(copy.path().join(name), other).unwrap();
             match records(copy.path()) {
-                Ok(n) => assert_eq!(n, whole, "byte {place} of {name}: records are lost, and nobody says so"),
+                Ok(n) => {
+                    assert!(n >= durable, "byte {place} of {name}: records are lost, and nobody says so")
+                }
                 Err(error) => {
                     assert!(error.to_string().contains("journal."), "byte {place} of {name}: {error}");
                     found += 1;
@@ -361,6 +366,12 @@ fn flipped_anywhere(state: &Path, seed: u64) {
         }
     }
     assert!(found > 12, "{found} flips were found");
+}
+
+/// Records of which the journal in `state` remembers that they were durable: all, or all but the last if it was killed in between.
+fn durable(state: &Path) -> i64 {
+    let head = std::fs::read_to_string(state.join("journal.head")).unwrap();
+    head.split_once(' ').unwrap().0.parse().unwrap()
 }
 
 /// Records of the journal in `state`, verified in a copy: whoever opens a log takes it into the database's file.
