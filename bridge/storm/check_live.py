@@ -37,13 +37,13 @@ def decided(folder):
 
 
 def decisions(folder):
-    """Every bar that the loop decided on, by its close, with the marks of what it wanted then."""
+    """Every bar that the loop decided on, by its close, with the equity it knew, and the marks of what it wanted then."""
     db = sqlite3.connect(folder / "live" / "journal.sqlite")
     for body, in db.execute("select body from records order by seq"):
         record = json.loads(body)
         if record["record"] == "step":
             decision = record["decision"]
-            yield decision["close"], [int(intent["id"], 16) for intent in decision["intents"]]
+            yield decision["close"], decision["equity"], [int(intent["id"], 16) for intent in decision["intents"]]
 
 
 def findings(folder):

@@ -54,8 +54,9 @@ def held(deals):
 
 
 def findings(books, decisions, ours):
-    """What was opened beyond a limit. `decisions`: the close of every bar that was decided on, and the marks of its intents; `ours`: tickets
-    of the loop's orders by their mark."""
+    """What was opened beyond a limit. `decisions`: the close of every bar that was decided on, the equity that was known then, and the marks of its
+    intents; `ours`: tickets of the loop's orders by their mark. Losses are counted from what was known: an equity that the terminal told
+    wrongly, or in part, was nobody's."""
     deals = sorted(books["deals"], key=lambda deal: (deal["time_msc"], deal["ticket"]))
     worth = Worth(deals, books["bars"])
     made = {}
@@ -65,22 +66,23 @@ def findings(books, decisions, ours):
         if abs(net) > LIMITS["max_lots"] + 1e-9:
             yield f"{net:g} lots net after deal {deal['ticket']}: more than the loop's limit of {LIMITS['max_lots']}"
         if deal["entry"] in (IN, INOUT):
-            made.setdefault(deal["order"], (deal, net))
+            made[deal["order"]] = deal, net
     opened_before, day, first, peak = None, None, None, 0.0
-    for close, marks in decisions:
+    for close, told, marks in decisions:
         now, equity = server_ms(close), worth.at(close)
         if equity is None:
             yield f"a decision at {now} on a bar that the terminal never had"
             continue
-        if now // DAY_MS != day:
-            day, first = now // DAY_MS, equity
-        peak = max(peak, equity)
+        if abs(equity - told) <= MONEY:
+            if now // DAY_MS != day:
+                day, first = now // DAY_MS, equity
+            peak = max(peak, equity)
         opened = [made[ticket] for mark in marks for ticket in ours.get(mark, []) if ticket in made]
         for deal, net in opened:
             name = f"order {deal['order']}"
             if abs(net) * deal["price"] > LIMITS["max_exposure"] * MOVE * equity:
                 yield f"{name} leaves {abs(net) * deal['price'] / equity:.5f} of equity exposed, and {LIMITS['max_exposure']} is the limit"
-            if first - equity > LIMITS["daily_loss"] * first + MONEY:
+            if first is not None and first - equity > LIMITS["daily_loss"] * first + MONEY:
                 yield f"{name} opened when {first - equity:.2f} of {first:.2f} was lost on the day"
             if peak - equity > LIMITS["drawdown"] * peak + MONEY:
                 yield f"{name} opened when {peak - equity:.2f} of {peak:.2f} was lost from the top"

@@ -20,7 +20,7 @@ def judged(lots, prices, deposit=10_000.0):
     deals = [{"ticket": 1, "order": 0, "position_id": 0, "type": 2, "entry": 0, "time_msc": 0, "volume": 0, "price": 0, "profit": deposit}]
     decisions, ours = [], {}
     for hour, volume in enumerate(lots):
-        decisions.append(((BEGUN + (hour + 1) * HOUR) * 10**9, [hour] if volume else []))
+        decisions.append([(BEGUN + (hour + 1) * HOUR) * 10**9, [hour] if volume else []])
         for leg in range(1 if not isinstance(volume, tuple) else len(volume)):
             part = volume[leg] if isinstance(volume, tuple) else volume
             if part:
@@ -29,7 +29,8 @@ def judged(lots, prices, deposit=10_000.0):
                 deals.append({"ticket": ticket, "order": ticket, "position_id": ticket, "type": 0, "entry": 0, "volume": part, "profit": 0.0,
                               "time_msc": shown(hour + 1) * 1000, "price": prices[hour]})
     books = {"deals": [deal | {"commission": 0.0, "swap": 0.0, "fee": 0.0} for deal in deals], "bars": bars}
-    return list(limits.findings(books, decisions, ours))
+    worth = limits.Worth(books["deals"], bars)
+    return list(limits.findings(books, [(close, worth.at(close), marks) for close, marks in decisions], ours))
 
 
 def test_what_is_allowed_is_no_finding():

@@ -155,11 +155,11 @@ fn turn<V: Venue>(
     let totp = args.totp_file.as_deref().map(secret_of).transpose()?;
     let used = args.state.join("totp.used");
     let secrets = Secrets::new(&token, totp.as_deref(), used, Arc::clone(&may_trade))?;
+    let stop = progress::interruption("stopping after this bar: again to stop at once")?;
     let mut session = Session::open(settings, deployment, venue, Arc::clone(&shared), Arc::clone(&clock))?;
     let server = api::serve(Arc::clone(&shared), secrets, Arc::clone(&clock), socket)
         .inspect_err(|_| session.end())?;
     let mut verified = clock.elapsed();
-    let stop = progress::interruption("stopping after this bar: again to stop at once")?;
     let opened = session.engine().opened();
     say(format!(
         "{mode} trading of {} in account {}, policy {}, journal {} ({} records)",

@@ -162,7 +162,8 @@ fn deepest(error: &reqwest::Error) -> String {
 #[must_use]
 pub fn keeps_secrets(url: &str) -> bool {
     let Ok(url) = reqwest::Url::parse(url) else { return false };
-    let is_here = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let is_here = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
     let is_plain = url.username().is_empty() && url.password().is_none();
     is_plain && (url.scheme() == "https" || (url.scheme() == "http" && is_here))
 }

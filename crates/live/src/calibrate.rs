@@ -96,7 +96,7 @@ pub fn calibrate(folder: &Path, artefact: Option<&Path>) -> Result<Vec<Measured>
     Ok(vec![
         Measured::of("spread, ticks", &found, reckoned, "spread_ticks"),
         Measured::of("slippage, ticks", &slips, Some(listing.slippage.fixed), "slippage_ticks"),
-        Measured::of("from sending to outcome, ms", &delays, Some(latency), "latency_ms"),
+        Measured::of("from decision to outcome, ms", &delays, Some(latency), "latency_ms"),
     ])
 }
 

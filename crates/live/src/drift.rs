@@ -15,7 +15,7 @@ pub(crate) const WINDOW: usize = 1440;
 const FEWEST: usize = 480;
 /// How often, in bars.
 const EVERY: usize = 60;
-/// A lot has changed: by the index; or a quarter of what is seen lies where training had none of it.
+/// A lot has changed: by the index; or at some value a quarter of what is seen has changed sides.
 const PSI_LIMIT: f64 = 0.25;
 const KS_LIMIT: f64 = 0.25;
 /// Buckets of the index.
@@ -72,15 +72,20 @@ impl Drift {
         }
     }
 
+    /// Takes an observation.
+    pub(crate) fn recall(&mut self, observation: &[f32]) {
+        if self.rows.len() == WINDOW {
+            self.rows.pop_front();
+        }
+        self.rows.push_back(observation.iter().skip(self.first).take(self.names.len()).copied().collect());
+    }
+
     /// Takes an observation; says what has left the limits when something has that had not before.
     pub fn push(&mut self, observation: &[f32]) -> Option<String> {
         if self.reference.is_empty() {
             return None;
         }
-        if self.rows.len() == WINDOW {
-            self.rows.pop_front();
-        }
-        self.rows.push_back(observation.iter().skip(self.first).take(self.names.len()).copied().collect());
+        self.recall(observation);
         self.pushed += 1;
         if self.rows.len() < FEWEST || !self.pushed.is_multiple_of(EVERY) {
             return None;

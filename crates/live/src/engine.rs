@@ -25,7 +25,7 @@ use crate::standing::{Sent, Standing};
 use crate::words::{Decision, Finding, Intent, Opened, Snapshot};
 
 /// Bars that are remembered at least, for a policy that is put in later and looks back further.
-const REMEMBERED: usize = 5000;
+const REMEMBERED: usize = 20_000;
 
 /// An order that was written down and of which not all is known.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -225,7 +225,8 @@ impl Engine {
         let moment = Moment { now: self.close, account: &view, quote, outlook, expected, is_known };
         let terms = Arc::clone(&self.mind.deployment);
         let wanted = self.desk.ticket(&self.mind.path, &terms.terms.tickets, target, &moment);
-        let ruined = is_known && view.equity <= terms.terms.ruin_fraction * view.initial;
+        let is_plain = is_known || self.standing.disagreement.is_some();
+        let ruined = is_plain && view.equity <= terms.terms.ruin_fraction * view.initial;
         if ruined {
             self.standing.kill("the account is ruined", true);
         }
@@ -233,7 +234,7 @@ impl Engine {
         let (intents, reason) = match wanted {
             Err(Kept::Shut(Shut::NotANumber { .. })) if !is_known => {
                 barred = true;
-                (Vec::new(), entry::UNSETTLED.to_owned())
+                (Vec::new(), self.held_by(account).unwrap_or_else(|| entry::UNSETTLED.to_owned()))
             }
             Err(kept) => (Vec::new(), kept.to_string()),
             Ok(whole) => match self.allowed(at, whole, account, &view) {

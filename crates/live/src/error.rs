@@ -27,6 +27,9 @@ pub enum LiveError {
     /// The journal's database.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// The journal's head.
+    #[error("the journal's head: {0}")]
+    Head(#[source] FileError),
     /// A file.
     #[error(transparent)]
     File(#[from] FileError),

@@ -13,8 +13,9 @@ use crate::words::{Intent, Record};
 #[derive(Debug, Clone, PartialEq)]
 struct Order {
     intent: Intent,
-    /// When the bar closed it was decided on, or when it was closed between bars.
+    /// When the bar closed it was decided on, or when it was closed between bars; and when the account was read for it.
     close: UnixNanos,
+    asked: UnixNanos,
     /// Mid price it was decided at, where a decision made it; and bid and ask, in ticks, when it left.
     decision: Option<f64>,
     quote: [f64; 2],
@@ -32,8 +33,7 @@ pub(crate) struct Filled {
     order: Order,
     /// Price of the fill.
     price: f64,
-    /// From sending to the outcome, in milliseconds.
-    pub(crate) took_ms: f64,
+    took_ms: f64,
 }
 
 /// What a fill came to.
@@ -55,7 +55,7 @@ pub struct Quality {
     pub fill: f64,
     /// Fill against arrival, in ticks; positive costs.
     pub slippage_ticks: f64,
-    /// From sending to the outcome, in milliseconds; of an order whose answer was lost until it was known.
+    /// From the decision until its outcome was known, in milliseconds, through all that was lost on the way.
     pub took_ms: f64,
 }
 
@@ -63,10 +63,11 @@ impl Waiting {
     /// Hears a record, and says what was filled.
     pub(crate) fn note(&mut self, record: &Record) -> Option<Filled> {
         match record {
-            Record::Step { account, decision, .. } => {
+            Record::Step { at, account, decision, .. } => {
                 let order = |intent: &Intent| Order {
                     intent: intent.clone(),
                     close: decision.close,
+                    asked: *at,
                     decision: Some(decision.price),
                     quote: account.quote,
                 };
@@ -77,6 +78,7 @@ impl Waiting {
                 let order = |intent: &Intent| Order {
                     intent: intent.clone(),
                     close: *at,
+                    asked: *at,
                     decision: None,
                     quote: account.quote,
                 };
@@ -84,11 +86,11 @@ impl Waiting {
                 None
             }
             Record::Outcome { outcome: Outcome::Unknown(_), .. } => None,
-            Record::Outcome { at, sent, id, outcome } => {
+            Record::Outcome { at, id, outcome, .. } => {
                 let order = self.orders.remove(id)?;
                 let Outcome::Confirmed(fill) = outcome else { return None };
                 let price = fill.price.filter(|_| fill.volume > 0.0)?;
-                let took_ms = at.0.saturating_sub(sent.0) as f64 * 1e-6;
+                let took_ms = at.0.saturating_sub(order.asked.0) as f64 * 1e-6;
                 Some(Filled { order, price, took_ms })
             }
             _ => None,
@@ -99,7 +101,7 @@ impl Waiting {
 impl Filled {
     /// What it came to, by the tick and the slippage of `deployment`; none where there was no quote.
     pub(crate) fn quality(&self, deployment: &Deployment) -> Option<Quality> {
-        let Order { intent, close, decision, quote } = &self.order;
+        let Order { intent, close, decision, quote, .. } = &self.order;
         let (tick, sign) = (deployment.listing().instrument.tick_size, intent.side.sign() as f64);
         // As a terminal shows it: on whole ticks, rounded against the client.
         let [bid, ask] = *quote;

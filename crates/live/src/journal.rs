@@ -21,6 +21,8 @@ const NAME: &str = "journal.sqlite";
 const HEAD: &str = "journal.head";
 /// What the first record is chained to.
 const GENESIS: [u8; 32] = *b"cambist live journal, version 1.";
+/// Times that a head is read until it is whole.
+const READS: usize = 3;
 /// Records that are read at once.
 const BATCH: i64 = 1000;
 /// Bytes of a bar: its time and seven numbers.
@@ -81,27 +83,39 @@ fn bars_of(bytes: &[u8]) -> Vec<Bar> {
     bytes.chunks_exact(BAR_BYTES).map(bar).collect()
 }
 
-/// Number and hash of the last record that was durable, by the file at `path`; none where there is none, or nothing in it.
+/// What `journal.head` says of the last record: number, hash, and a check of both.
+fn head_line(seq: i64, hash: &[u8; 32]) -> String {
+    let said = format!("{seq:020} {}", blake3::Hash::from(*hash).to_hex());
+    let check = blake3::hash(said.as_bytes()).to_hex();
+    format!("{said} {}\n", check.get(..16).unwrap_or_default())
+}
+
+/// Number and hash of the last record that was durable, by the file at `path`; none where there is none, or nothing in it, as a machine may
+/// leave it that lost its power. Beside somebody who writes, it is read until it is whole.
 fn head_of(path: &Path) -> Result<Option<(i64, [u8; 32])>, LiveError> {
-    let text = match std::fs::read_to_string(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        read => read.map_err(FileError::on("read", path))?,
-    };
-    if text.is_empty() {
-        return Ok(None);
+    for _ in 0..READS {
+        let text = match std::fs::read(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            read => String::from_utf8_lossy(&read.map_err(FileError::on("read", path))?).into_owned(),
+        };
+        if text.trim_matches('\0').is_empty() {
+            return Ok(None);
+        }
+        let mut words = text.split(' ');
+        let parsed = words
+            .next()
+            .and_then(|seq| seq.parse().ok())
+            .zip(words.next().and_then(|hash| blake3::Hash::from_hex(hash).ok()));
+        if let Some((seq, hash)) = parsed.filter(|(seq, hash)| head_line(*seq, hash.as_bytes()) == text) {
+            return Ok(Some((seq, *hash.as_bytes())));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
     }
-    let parsed = text
-        .trim_end()
-        .split_once(' ')
-        .and_then(|(seq, hash)| Some((seq.parse().ok()?, *blake3::Hash::from_hex(hash).ok()?.as_bytes())));
-    match parsed {
-        Some(head) => Ok(Some(head)),
-        None => Err(LiveError::Config(format!(
-            "{} is damaged: it holds the number and the hash of the journal's last record; verify the journal with `cambist live replay` \
-             on a copy without it, and remove it",
-            path.display()
-        ))),
-    }
+    Err(LiveError::Config(format!(
+        "{} is damaged, which remembers the journal's last record: verify a copy of the folder without it (`cambist live replay`), see that its last \
+         record is the last that the log tells of, and remove it",
+        path.display()
+    )))
 }
 
 impl Journal {
@@ -189,12 +203,11 @@ impl Journal {
 
     /// Writes down which record is the last, over what was there.
     fn remember(&mut self) -> Result<(), LiveError> {
-        let ((seq, _), head) = (self.last, self.head());
+        let (seq, hash) = self.last;
         let Some((file, _)) = self.own.as_mut().filter(|_| seq > 0) else { return Ok(()) };
-        let write = file
-            .seek(SeekFrom::Start(0))
-            .and_then(|_| file.write_all(format!("{seq:020} {head}\n").as_bytes()));
-        Ok(write.map_err(FileError::on("write", &self.path.with_file_name(HEAD)))?)
+        let write =
+            file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(head_line(seq, &hash).as_bytes()));
+        write.map_err(FileError::on("write", &self.path.with_file_name(HEAD))).map_err(LiveError::Head)
     }
 
     #[expect(clippy::type_complexity, reason = "a row")]

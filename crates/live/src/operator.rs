@@ -20,9 +20,8 @@ impl Operator {
     /// When it is another machine's, without TLS.
     pub fn new(url: &str, token: String) -> Result<Self, LiveError> {
         if !cambist_bridge::keeps_secrets(url) {
-            return Err(LiveError::Config(format!(
-                "--url {url}: write http://127.0.0.1:8230, or https for another machine: token and password would travel in the open"
-            )));
+            let what = "--url: write http://127.0.0.1:8230, or https for another machine, and no password in it: token and password would travel in the open";
+            return Err(LiveError::Config(what.to_owned()));
         }
         Ok(Self { url: url.to_owned(), token })
     }

@@ -10,11 +10,10 @@ use crate::deployment::Deployment;
 const SWAP_TOLERANCE: f64 = 0.25;
 
 /// Where these differ, an order would be something else.
-const DECIDES: [&str; 9] = [
+const DECIDES: [&str; 8] = [
     "account kind",
     "deposit currency",
     "trading allowed",
-    "base currency",
     "profit currency",
     "tick size",
     "contract size",

@@ -138,7 +138,7 @@ impl<V: Venue> Session<V> {
 
     /// The source or the broker cannot be read: said once, tried again. What the journal says ends the loop.
     fn failed(&mut self, error: &LiveError) -> Result<(), LiveError> {
-        if matches!(error, LiveError::Database(_) | LiveError::Damaged { .. }) {
+        if matches!(error, LiveError::Database(_) | LiveError::Head(_) | LiveError::Damaged { .. }) {
             return Err(LiveError::Config(format!("the loop stops: {error}")));
         }
         let text = error.to_string();

@@ -271,10 +271,10 @@ impl Shared {
         let _ = cambist_runs::log::append(&self.log, now, event, &details);
     }
 
-    /// Observations of before, in their order: what they come to is not told again.
+    /// Observations of before, in their order. What has left its limits is told at the next look, for the second time perhaps.
     pub(crate) fn recall<'a>(&self, observations: impl IntoIterator<Item = &'a Vec<f32>>) {
         let mut drift = locked(&self.drift);
-        observations.into_iter().for_each(|observation| drop(drift.push(observation)));
+        observations.into_iter().for_each(|observation| drift.recall(observation));
     }
 
     pub(crate) fn drift(&self, observation: &[f32], now: UnixNanos) {

@@ -72,6 +72,23 @@ impl Engine {
         Ok(())
     }
 
+    /// Refuses a policy that is to be put in, and looks back on bars that are not here: without its features it would want nothing, and
+    /// close what is held.
+    ///
+    /// # Errors
+    /// When they are not, and when they will be.
+    pub fn sees_enough_for(&self, deployment: &Deployment) -> Result<(), LiveError> {
+        let (needed, here) = (deployment.look_back()? + 1, self.bars.len());
+        let advice = match needed.checked_sub(here) {
+            None | Some(0) => return Ok(()),
+            Some(lacking) if needed <= self.n_needed.max(REMEMBERED) => {
+                format!("ask again after {lacking} bars")
+            }
+            Some(_) => "no more are remembered here: begin with it in a journal of its own".to_owned(),
+        };
+        Err(LiveError::Limit(format!("it looks back {needed} bars, and {here} are here: {advice}")))
+    }
+
     /// `deployment`, having seen the bars there were.
     pub(super) fn warmed(&mut self, deployment: Arc<Deployment>) -> Result<Mind, LiveError> {
         let own = &self.mind.deployment;
@@ -92,14 +109,6 @@ impl Engine {
             if wanted != found {
                 return Err(LiveError::OtherTerms { field, wanted, found });
             }
-        }
-        let (needed, here) = (deployment.look_back()? + 1, self.bars.len());
-        if here < needed {
-            // Without its features it would want nothing, and close what is held.
-            return Err(LiveError::Limit(format!(
-                "it looks back {needed} bars, and {here} are here: ask again after {} bars, or begin with it in a journal of its own",
-                needed - here
-            )));
         }
         let mut mind = Mind::new(deployment)?;
         for bar in &self.bars {

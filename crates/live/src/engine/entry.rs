@@ -22,8 +22,8 @@ impl Engine {
         view: &AccountView,
     ) -> Result<Approved<Ticket>, String> {
         // Everything would rest on a position that is not known.
-        if let Some(id) = self.pending.keys().next() {
-            return Err(format!("order {id} is unresolved"));
+        if let Some(why) = self.unresolved_order() {
+            return Err(why);
         }
         let held = account.steps();
         let asked = ticket.get();
@@ -40,6 +40,15 @@ impl Engine {
         }
     }
 
+    fn unresolved_order(&self) -> Option<String> {
+        self.pending.keys().next().map(|id| format!("order {id} is unresolved"))
+    }
+
+    /// Why nothing may be opened, whatever it is.
+    pub(super) fn held_by(&self, account: &Snapshot) -> Option<String> {
+        self.unresolved_order().or_else(|| self.standing.held_by()).or_else(|| account.shut.clone())
+    }
+
     /// Why `asked` may not open, if so.
     fn opens(
         &mut self,
@@ -49,11 +58,8 @@ impl Engine {
         account: &Snapshot,
         view: &AccountView,
     ) -> Result<(), String> {
-        if let Some(why) = self.standing.held_by() {
+        if let Some(why) = self.held_by(account) {
             return Err(why);
-        }
-        if let Some(why) = &account.shut {
-            return Err(why.clone());
         }
         if !self.books.are_settled() {
             return Err(UNSETTLED.to_owned());

@@ -7,6 +7,7 @@ use cambist_bridge::{OrderId, Outcome};
 use serde_json::json;
 
 use super::{FIRST_PAUSE, LONGEST_PAUSE, Session};
+use crate::deployment::Deployment;
 use crate::error::LiveError;
 use crate::port::Venue;
 use crate::shared::{Asked, Severity};
@@ -126,7 +127,7 @@ impl<V: Venue> Session<V> {
             // Who is answered finds it done.
             self.publish(None, None);
             let _ = answer.send(told);
-            if let Err(error @ LiveError::Database(_)) = done {
+            if let Err(error @ (LiveError::Database(_) | LiveError::Head(_))) = done {
                 return Err(error);
             }
         }
@@ -143,12 +144,15 @@ impl<V: Venue> Session<V> {
             Command::Kill { .. } => Command::Kill { flatten: !self.engine.rules().kill_freezes },
             other => other,
         };
-        if matches!(command, Command::Kill { .. } | Command::Resume) {
-            self.flatten = (Duration::ZERO, FIRST_PAUSE);
-        }
         if matches!(command, Command::Resume) && self.settings.folder.join(KILL).exists() {
             let what = format!("the file {KILL} is in {}: remove it first", self.settings.folder.display());
             return Err(LiveError::Limit(what));
+        }
+        if let Command::Swap { folder, .. } = &command {
+            self.engine.sees_enough_for(&Deployment::load(folder)?)?;
+        }
+        if matches!(command, Command::Kill { .. } | Command::Resume) {
+            self.flatten = (Duration::ZERO, FIRST_PAUSE);
         }
         self.engine.command(&command, why, account.as_deref())?;
         if let Command::Swap { .. } = &command {

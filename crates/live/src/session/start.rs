@@ -49,12 +49,11 @@ impl<V: Venue> Session<V> {
             is_ours(engine, &deployment, &settings, &venue)?;
         }
         // A journal that is long to live through keeps nobody waiting who is told that we are alive.
-        venue.begin()?;
         let goes_on = engine.is_some();
-        let engine = match engine {
+        let engine = venue.begin().and_then(|()| match engine {
             Some(engine) => Ok((engine, None)),
             None => begin(&settings, deployment, &mut venue, &mut journal),
-        };
+        });
         let (engine, lacks) = match engine {
             Ok(begun) => begun,
             Err(error) => {
