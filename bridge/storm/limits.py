@@ -3,8 +3,8 @@
 import datetime
 from zoneinfo import ZoneInfo
 
-# Shares of ten thousand, of which a storm trades some fifteen: twenty cents a day, fifty from the top.
-LIMITS = {"max_lots": 0.22, "max_exposure": 0.0012, "orders_per_hour": 1, "daily_loss": 2e-5, "drawdown": 5e-5}
+# Shares of ten thousand, of which a storm trades some fifteen: twenty cents a day, eighty from the top.
+LIMITS = {"max_lots": 0.22, "max_exposure": 0.0012, "orders_per_hour": 1, "daily_loss": 2e-5, "drawdown": 8e-5}
 # What swap is due and what a spread is worth, in money; and how far a price moves between decision and fill.
 MONEY, MOVE = 0.03, 1.02
 HOUR, HOUR_MS, DAY_MS = 3_600 * 10**9, 3_600_000, 86_400_000
