@@ -227,9 +227,9 @@ class Proxy:
         self.server.server_close()
 
 
-def config_of(port, token, **more):
-    """What an operator writes down of a loop whose bridge listens at `port`, with the storm's limits and `more`; None leaves one out."""
-    limits = {"stop_grace": 60.0} | ({} if Proxy.without == "limits" else LIMITS) | more
+def config_of(port, token, **others):
+    """What an operator writes down of a loop whose bridge listens at `port`, with the storm's limits and others; None leaves one out."""
+    limits = {"stop_grace": 60.0} | ({} if Proxy.without == "limits" else LIMITS) | others
     lines = [f"{name} = {value:.6f}" if isinstance(value, float) else f"{name} = {value}" for name, value in limits.items() if value is not None]
     return CONFIG.format(limits="\n".join(lines), port=port, token=token)
 
@@ -239,13 +239,13 @@ class Live:
 
     without_journal = False
 
-    def __init__(self, folder, promoted, bridge):
+    def __init__(self, folder, promoted, bridge, **limits):
         self.folder, self.promoted = folder, promoted
         self.port, self.process, self.begun = _free_port(), None, 0
         (folder / "bridge-token").write_text(TOKEN + "\n")
         (folder / "api-token").write_text(TOKEN + "\n")
         self.proxy = Proxy(bridge, self.kill)
-        (folder / "live.toml").write_text(config_of(self.proxy.server.server_port, folder / "bridge-token"))
+        (folder / "live.toml").write_text(config_of(self.proxy.server.server_port, folder / "bridge-token", **limits))
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=5, headers={"Authorization": f"Bearer {TOKEN}"})
 
     def begin(self):

@@ -14,6 +14,7 @@ from conftest import BINARY, Bridge, Terminal
 
 sys.path[:0] = [str(pathlib.Path(__file__).parents[1] / "storm")]
 
+from limits import LIMITS  # noqa: E402
 from live import Live, Promoted, cambist  # noqa: E402
 
 BARS = 60
@@ -49,7 +50,8 @@ def test_days_through_the_bridge_are_the_environments_days(books, tmp_path):
     promoted = Promoted(folder, books, stored)
     terminal = Terminal("2023-03-10", books, 10_000, config=folder / "policy.toml")
     bridge = Bridge(tmp_path, terminal)
-    live = Live(tmp_path, promoted, bridge)
+    # The environment knows no limits.
+    live = Live(tmp_path, promoted, bridge, **dict.fromkeys(LIMITS))
     try:
         live.begin()
         assert until(lambda: live.status() is not None)
