@@ -133,13 +133,14 @@ def test_a_kill_in_the_middle_of_a_bar_closes_once(make, policies):
     assert status["lots"] == 0 and status["standing"]["orders"][0] <= orders + 2, status
 
 
-def test_events_tell_a_decision_through_to_its_fill_and_alerts_cool_down(make, policies):
+def webhook(status):
+    """What is told to a webhook that answers its n-th POST with `status(n)`, the config that names it, and its server."""
     told = []
 
     class Hook(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
             told.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            self.send_response(204)
+            self.send_response(status(len(told)))
             self.end_headers()
 
         def log_message(self, *_):
@@ -147,7 +148,11 @@ def test_events_tell_a_decision_through_to_its_fill_and_alerts_cool_down(make, p
 
     server = http.server.HTTPServer(("127.0.0.1", 0), Hook)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    config = f'[alerts]\nurl = "http://127.0.0.1:{server.server_port}/hook"\nfrom = "warning"\ncool_down_s = 3600\n'
+    return told, f'[alerts]\nurl = "http://127.0.0.1:{server.server_port}/hook"\nfrom = "warning"\ncool_down_s = 3600\n', server
+
+
+def test_events_tell_a_decision_through_to_its_fill_and_alerts_cool_down(make, policies):
+    told, config, server = webhook(lambda n: 204)
     loop = make(policies[0], config=config)
     with websockets.sync.client.connect(
             f"ws://127.0.0.1:{loop.port}/events", additional_headers={"Authorization": f"Bearer {TOKEN}"}) as socket:
@@ -172,20 +177,7 @@ def test_events_tell_a_decision_through_to_its_fill_and_alerts_cool_down(make, p
 
 
 def test_an_alert_that_did_not_arrive_is_logged_and_told_again(make, policies):
-    told = []
-
-    class Hook(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            told.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            self.send_response(204 if len(told) > 1 else 500)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    server = http.server.HTTPServer(("127.0.0.1", 0), Hook)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    config = f'[alerts]\nurl = "http://127.0.0.1:{server.server_port}/hook"\nfrom = "warning"\ncool_down_s = 3600\n'
+    told, config, server = webhook(lambda n: 500 if n == 1 else 204)
     loop = make(policies[0], config=config)
     loop.post("/pause", why="nobody hears it")
     loop.until(lambda: loop.events("alert_failed"))
